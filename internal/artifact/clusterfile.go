@@ -1,0 +1,55 @@
+package artifact
+
+import "fmt"
+
+// ClusterFile is /etc/imgforge/cluster.json: what the node helper needs of the
+// plan. It is the same on every node of a role and holds no secret.
+type ClusterFile struct {
+	Cluster    string `json:"cluster"`
+	Role       string `json:"role"` // of the nodes that carry this file
+	Kubernetes string `json:"kubernetes"`
+	// EndpointURL is where kubeconfigs point: https://host:port.
+	EndpointURL string        `json:"endpointURL"`
+	Etcd        ClusterEtcd   `json:"etcd"`
+	Nodes       []ClusterNode `json:"nodes"`
+	// Timezone is that of the windows.
+	Timezone string `json:"timezone,omitempty"`
+}
+
+// ClusterEtcd is what decides the membership.
+type ClusterEtcd struct {
+	Token       string   `json:"token"`
+	Founded     bool     `json:"founded,omitempty"`
+	RestoreFrom string   `json:"restoreFrom,omitempty"`
+	Founders    []string `json:"founders"` // node names
+}
+
+// ClusterNode is one slot of the cluster, in the order of the plan.
+type ClusterNode struct {
+	Name     string            `json:"name"`
+	Role     string            `json:"role"`
+	Slot     int               `json:"slot"`
+	Reserved bool              `json:"reserved,omitempty"`
+	Address  string            `json:"address"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Window   *ClusterWindow    `json:"window,omitempty"`
+}
+
+// ClusterWindow is a node's own part of its role's reboot window.
+type ClusterWindow struct {
+	Start   string   `json:"start"` // HH:MM
+	Minutes int      `json:"minutes"`
+	Days    []string `json:"days,omitempty"`
+}
+
+// EncodeClusterFile is the text of cluster.json.
+func EncodeClusterFile(c ClusterFile) ([]byte, error) { return indentJSON(c) }
+
+// ParseClusterFile reads cluster.json strictly.
+func ParseClusterFile(data []byte) (ClusterFile, error) {
+	var c ClusterFile
+	if err := strictJSON(data, &c); err != nil {
+		return ClusterFile{}, fmt.Errorf("parse cluster.json: %w", err)
+	}
+	return c, nil
+}
