@@ -1,0 +1,168 @@
+package testtool
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+)
+
+// pin is a program that is built from a module under internal/tools.
+type pin struct {
+	module string // folder under internal/tools
+	pkg    string // package of the program, as go build takes it
+	// ldflags are the linker's, on which the program's behaviour depends.
+	ldflags string
+	// cgo tells that the program links C libraries, which debian.txt names.
+	cgo bool
+}
+
+// pinned looks a Go program up. Versions stand in the modules' go.mod files.
+func pinned(name string) (pin, bool) {
+	switch name {
+	case "ignition":
+		// The engine would ask the scratch root for a SELinux policy otherwise.
+		return pin{module: "ignition", pkg: "github.com/coreos/ignition/v2/internal", cgo: true,
+			ldflags: "-X github.com/coreos/ignition/v2/internal/distro.selinuxRelabel=false"}, true
+	case "ignition-validate":
+		return pin{module: "ignition", pkg: "github.com/coreos/ignition/v2/validate"}, true
+	case "butane":
+		return pin{module: "butane", pkg: "github.com/coreos/butane/internal"}, true
+	case "cfssl", "cfssljson":
+		return pin{module: "cfssl", pkg: "github.com/cloudflare/cfssl/cmd/" + name}, true
+	case "wireguard-go":
+		return pin{module: "wireguard", pkg: "golang.zx2c4.com/wireguard"}, true
+	case "etcd":
+		return pin{module: "etcd", pkg: "go.etcd.io/etcd/server/v3"}, true
+	case "etcdctl":
+		return pin{module: "etcd", pkg: "go.etcd.io/etcd/etcdctl/v3"}, true
+	case "k8s-strict":
+		return pin{module: "k8s-strict", pkg: "."}, true
+	}
+	return pin{}, false
+}
+
+// built returns the program from the user's cache, building it when this is its
+// first use. Test packages run at the same time and share one build: the first
+// holds a lock on the folder while the others wait.
+func built(name string) (string, error) {
+	p, _ := pinned(name)
+	root, err := ModuleRoot()
+	if err != nil {
+		return "", err
+	}
+	source := filepath.Join(root, "internal", "tools", p.module)
+	key, err := fingerprint(source, p)
+	if err != nil {
+		return "", err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "imgforge", "tools", key)
+	path := filepath.Join(dir, name)
+	if present(path) {
+		return path, nil
+	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if present(path) {
+		return path, nil
+	}
+	return path, p.build(source, path)
+}
+
+// build runs the Go compiler and puts the program in place whole.
+func (p pin) build(source, path string) error {
+	part := path + ".part"
+	cmd := exec.Command("go", "build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w "+p.ldflags, "-o", part, p.pkg)
+	cmd.Dir = source
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED="+map[bool]string{true: "1", false: "0"}[p.cgo])
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s in %s: %w\n%s", p.pkg, source, err, bytes.TrimSpace(out))
+	}
+	return os.Rename(part, path)
+}
+
+// fingerprint names everything that decides what the build makes.
+func fingerprint(source string, p pin) (string, error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %s %s %+v\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, p)
+	entries, err := os.ReadDir(source) // sorted by name
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(source, e.Name()))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%s %d\n", e.Name(), len(data))
+		h.Write(data)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16]), nil
+}
+
+func present(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// lock makes dir and waits until no other process builds in it.
+func lock(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return func() { f.Close() }, nil // closing lets the lock go
+}
+
+// ModuleRoot is the folder of the project's own go.mod, above the folder in
+// which go test runs a package's tests.
+func ModuleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		data, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && bytes.HasPrefix(data, []byte("module github.com/imgforge/imgforge\n")) {
+			return dir, nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("no go.mod of imgforge above the working folder: run tests with go test inside the repository")
+		}
+		dir = parent
+	}
+}
