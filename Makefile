@@ -1,0 +1,68 @@
+# What a developer runs. CI runs .ci/run, which calls the same targets.
+
+SHELL       := /bin/bash -o pipefail
+GO          ?= go
+FUZZTIME    ?= 30s
+GOTESTFLAGS ?=
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+# Packages whose code runs goroutines: cheap enough for the race detector on two cores.
+RACE := ./internal/artifact/... ./internal/forge/... ./pki/...
+
+.DEFAULT_GOAL := help
+.PHONY: help build deps tools test race lint fuzz bench golden repro clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build imgforge and imgforge-node, static, into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/imgforge ./cmd/imgforge-node
+
+deps: ## Install the Debian packages that the tests need (root or sudo)
+	@internal/tools/deps.sh --install
+
+tools: ## Build the pinned Go programs that the tests ask, once per user
+	$(GO) test -count=1 -timeout 30m -run TestPinnedProgramsRun ./internal/testtool
+
+test: ## Run every check and test; a missing tool fails (go test ./... skips instead)
+	@internal/tools/deps.sh
+	@$(MAKE) --no-print-directory format
+	$(GO) vet ./...
+	@IMGFORGE_REQUIRE_TOOLS=1 $(MAKE) --no-print-directory tools
+	IMGFORGE_REQUIRE_TOOLS=1 $(GO) test -shuffle=on -timeout 30m $(GOTESTFLAGS) ./...
+
+race: ## Run the tests of concurrent packages under the race detector
+	IMGFORGE_REQUIRE_TOOLS=1 CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m $(GOTESTFLAGS) $(RACE)
+
+.PHONY: format
+format:
+	@bad=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	[ -z "$$bad" ] || { printf 'not formatted, run gofmt -w:\n%s\n' "$$bad" >&2; exit 1; }
+
+lint: format ## Run gofmt, go vet, staticcheck, shellcheck and, with a network, govulncheck
+	$(GO) vet ./...
+	cd internal/tools/k8s-strict && $(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	shellcheck .ci/run internal/tools/deps.sh
+	@if curl -fsS -m 10 -o /dev/null https://vuln.go.dev/index/db.json 2>/dev/null; \
+	then set -x; $(GO) run $(GOVULNCHECK) ./...; \
+	else echo "lint: left out: govulncheck, its database cannot be reached from here" >&2; fi
+
+fuzz: ## Run every fuzz target for FUZZTIME (30s) each
+	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file func; do \
+	echo "== $${file%/*} $${func#func }"; \
+	$(GO) test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "$${file%/*}" </dev/null || exit 1; done
+
+bench: ## Measure against the programs that imgforge stands in for; prints ratios
+	IMGFORGE_REQUIRE_TOOLS=1 $(GO) test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 3x ./internal/proof/bench
+
+golden: ## Rewrite the golden files; read the diff before committing it
+	$(GO) test -count=1 $$(grep -rlE --include='*_test.go' 'flag\.Bool\("update"' . | xargs -n1 dirname | sort -u) -update
+
+repro: ## Build the examples twice under different clocks, users, locales and folders; compare all bytes
+	$(GO) test -count=1 -v -run TestReproducible ./internal/proof
+
+clean: ## Remove what was built
+	rm -rf bin
