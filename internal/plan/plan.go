@@ -300,11 +300,15 @@ type Images struct {
 // who may reach it: the firewall is made from this list alone.
 type Port struct {
 	Role  string `json:"role"`  // master | proxy | worker
-	Proto string `json:"proto"` // tcp | udp
-	Port  int    `json:"port"`
+	Proto string `json:"proto"` // tcp | udp | vrrp (IP protocol 112, which has no port)
+	Port  int    `json:"port,omitempty"`
 	To    int    `json:"to,omitempty"` // last port of a range
-	From  string `json:"from"`         // world | underlay | mesh | masters | pods | access
-	For   string `json:"for"`          // what listens there
+	// From is who may send: world (anyone), underlay (anyone, arriving outside the
+	// mesh), mesh (every node, or its address when mesh is none), masters, proxies
+	// (their addresses in Network.CIDR, reserved slots included), pods
+	// (Kubernetes.PodCIDR), access (Endpoint.Access).
+	From string `json:"from"`
+	For  string `json:"for"` // what listens there
 }
 
 // Certificate is a leaf to issue. Its ID is <node>/<name>, or cluster/<name>.

@@ -1,0 +1,31 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/imgforge/imgforge/internal/spec"
+)
+
+// apiserverPort is where kube-apiserver itself listens, so that haproxy can own
+// endpoint.port on the same machine.
+const apiserverPort = 8443
+
+// endpointOf decides how kubeconfigs name the API.
+func endpointOf(c *spec.Cluster, n Network) Endpoint {
+	e := Endpoint{
+		Mode: c.Endpoint.Mode, Port: c.Endpoint.Port, APIServerPort: apiserverPort,
+		Host: "127.0.0.1", Access: slices.Clone(c.Endpoint.Access), SANs: slices.Clone(c.Endpoint.SANs),
+	}
+	if e.Mode == "vip" {
+		e.Address = c.Endpoint.Address
+		if network, err := netip.ParsePrefix(n.CIDR); err == nil && network.Addr().Is4() {
+			e.Address = cmp.Or(e.Address, lastUsable(network).String())
+		}
+		e.Host = e.Address
+	}
+	e.URL = fmt.Sprintf("https://%s:%d", e.Host, e.Port)
+	return e
+}

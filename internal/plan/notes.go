@@ -1,0 +1,65 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/imgforge/imgforge/internal/spec"
+)
+
+// notesOf says in words what a careful operator would want to know. Notes may
+// speak of counts: no payload carries them.
+func notesOf(c *spec.Cluster, f Facts, sizes []roleSize, p *Plan) []string {
+	var out []string
+	for _, s := range sizes {
+		if s.outgrown {
+			a := f.Anchors[s.name]
+			out = append(out, fmt.Sprintf("%s: %d nodes and a reserve of %d no longer fit the %d slots first issued (%d and %d): %s change.",
+				s.name, s.count, s.slots-s.count, a.Count+a.Reserve, a.Count, a.Reserve, changedBy(s.name, p)))
+		}
+	}
+	if !p.Etcd.Founded && len(f.Anchors) > 0 {
+		out = append(out, "etcd.founded is false: set it to true after the first Ready, so that no payload made later can found a second cluster.")
+	}
+	if n := unreachable(p); n > 1 {
+		out = append(out, fmt.Sprintf("%d nodes have no endpoint: WireGuard relays nothing, so they cannot reach each other; write roles.<role>.nodes[].endpoint for all but one.", n))
+	}
+	if len(p.Endpoint.Access) == 0 {
+		out = append(out, "endpoint.access is empty: the API is reached from inside the network only.")
+	}
+	for _, s := range sizes {
+		if s.spec.Reboot != nil {
+			out = append(out, "Reboot windows never overlap within a role, but nothing checks the cluster's health before a reboot.")
+			break
+		}
+	}
+	if c.Platform.UserDataBudget == 0 && p.Platform.Provider == "scaleway" {
+		out = append(out, "The user-data budget of scaleway is "+p.Platform.Budget.Source+".")
+	}
+	return out
+}
+
+// changedBy names the payloads that carry data of every slot of a role.
+func changedBy(role string, p *Plan) string {
+	switch {
+	case role == Master, p.Network.Mesh == "wireguard":
+		return "all payloads"
+	case p.Network.Mesh == "tinc":
+		return fmt.Sprintf("the payloads of %ss and of the mesh hubs", role)
+	}
+	return fmt.Sprintf("the payloads of %ss", role)
+}
+
+// unreachable counts the nodes that exist and that no other node can dial, in a
+// mesh where packets take no detour.
+func unreachable(p *Plan) int {
+	if p.Network.Mesh != "wireguard" {
+		return 0
+	}
+	n := 0
+	for _, node := range p.Nodes {
+		if !node.Reserved && node.Endpoint == "" {
+			n++
+		}
+	}
+	return n
+}

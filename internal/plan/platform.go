@@ -1,0 +1,116 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/imgforge/imgforge/internal/report"
+	"github.com/imgforge/imgforge/internal/spec"
+)
+
+// Formats of user-data.
+const (
+	FormatIgnition  = "ignition"
+	FormatCloudInit = "cloud-init"
+)
+
+// osOf is what follows from the family. Cloud-init is converted from Ignition, so
+// debian and ubuntu have a variant too. Ignition 3.4.0 is the newest that every
+// supported Flatcar reads, 3.5.0 the newest that coreos-installer accepts. The
+// flatcar variant adds nothing of CoreOS to a configuration, which is why our own
+// base and the cloud-init families use it.
+func osOf(o spec.OS, arch string) OS {
+	out := OS{
+		Family: o.Family, Channel: o.Channel, Arch: arch, Format: FormatIgnition,
+		Variant: "flatcar", VariantVersion: "1.1.0", IgnitionVersion: "3.4.0", Updater: "unattended-upgrades",
+	}
+	switch o.Family {
+	case "flatcar":
+		out.Updater = "locksmith"
+	case "fcos":
+		out.Variant, out.VariantVersion, out.IgnitionVersion = "fcos", "1.6.0", "3.5.0"
+		out.NetworkManager, out.Updater = true, "zincati"
+	case "debian", "ubuntu":
+		out.Format = FormatCloudInit
+	}
+	return out
+}
+
+// provider is a row of the provider table.
+type provider struct {
+	budget   Budget
+	metadata []string
+	// drives by format; a format that is missing reads no drive.
+	drives map[string]string
+	// delivery by format, for those that read no drive.
+	delivery map[string]string
+}
+
+const userData = "user-data of the server, read from the metadata service"
+
+// providerOf is the row of a provider. Budgets are in bytes.
+func providerOf(name string) (provider, bool) {
+	service := map[string]string{FormatIgnition: userData, FormatCloudInit: userData}
+	linkLocal := []string{"169.254.169.254"}
+	none := Budget{Source: "no practical limit: the file is read from a disk or from the hypervisor"}
+	switch name {
+	case "scaleway":
+		return provider{
+			budget:   Budget{Bytes: 127 << 10, Source: "about 127 KiB per user-data key; Scaleway documents none, so platform.userDataBudget overrides it"},
+			metadata: []string{"169.254.42.42", "fd00:42::42"}, delivery: service,
+		}, true
+	case "exoscale":
+		return provider{budget: Budget{Bytes: 32768, Base64: true, Source: "32768 bytes after base64: exoscale/cli#168"}, metadata: linkLocal, delivery: service}, true
+	case "hetzner":
+		return provider{budget: Budget{Bytes: 32768, Source: "32768 characters: Hetzner Cloud API, user_data"}, metadata: linkLocal, delivery: service}, true
+	case "ec2":
+		return provider{budget: Budget{Bytes: 16384, Source: "16384 bytes before base64: Amazon EC2 user guide, user data"}, metadata: append(linkLocal, "fd00:ec2::254"), delivery: service}, true
+	case "openstack":
+		return provider{
+			budget:   Budget{Bytes: 65535, Base64: true, Source: "65535 bytes after base64: OpenStack Nova, user data"},
+			metadata: append(linkLocal, "fe80::a9fe:a9fe"),
+			drives:   map[string]string{FormatIgnition: "config-2", FormatCloudInit: "config-2"},
+		}, true
+	case "proxmox": // Ignition's platform proxmoxve reads cidata
+		return provider{budget: none, drives: map[string]string{FormatIgnition: "cidata", FormatCloudInit: "cidata"}}, true
+	case "libvirt":
+		return provider{
+			budget: none, drives: map[string]string{FormatCloudInit: "cidata"},
+			delivery: map[string]string{FormatIgnition: "fw_cfg: qemu -fw_cfg name=opt/com.coreos/config,file=NODE.ign"},
+		}, true
+	case "metal":
+		return provider{
+			budget: none, drives: map[string]string{FormatCloudInit: "cidata"},
+			delivery: map[string]string{FormatIgnition: "coreos-installer iso customize --dest-ignition NODE.ign (fcos), flatcar-install -i NODE.ign (flatcar), " +
+				"or ignition.config.url=URL on the kernel command line"},
+		}, true
+	}
+	return provider{}, false
+}
+
+// platformOf decides how user-data reaches a node and how large it may be.
+func platformOf(c *spec.Cluster, format string, r *report.Report) Platform {
+	row, known := providerOf(c.Platform.Provider)
+	if !known {
+		r.Add(report.Problem{
+			Path: "platform.provider", Message: fmt.Sprintf("unknown provider %q", c.Platform.Provider),
+			Fix: "write scaleway, exoscale, hetzner, ec2, openstack, proxmox, libvirt or metal",
+		})
+	}
+	p := Platform{
+		Provider: c.Platform.Provider, Zone: c.Platform.Zone, Budget: row.budget, Drive: row.drives[format],
+		PrivateDomain: c.Platform.PrivateDomain, Metadata: append([]string{}, row.metadata...),
+	}
+	p.Delivery = row.delivery[format]
+	if p.Drive != "" {
+		p.Delivery = fmt.Sprintf("an ISO 9660 drive with the label %s", p.Drive)
+	}
+	if p.Provider == "scaleway" {
+		// Private Networks resolve <server>.<private network>.internal.
+		p.PrivateDomain = cmp.Or(p.PrivateDomain, c.Name+".internal")
+	}
+	if c.Platform.UserDataBudget > 0 {
+		p.Budget.Bytes, p.Budget.Source = c.Platform.UserDataBudget, "platform.userDataBudget"
+	}
+	return p
+}
