@@ -9,9 +9,13 @@ type ClusterFile struct {
 	Role       string `json:"role"` // of the nodes that carry this file
 	Kubernetes string `json:"kubernetes"`
 	// EndpointURL is where kubeconfigs point: https://host:port.
-	EndpointURL string        `json:"endpointURL"`
-	Etcd        ClusterEtcd   `json:"etcd"`
-	Nodes       []ClusterNode `json:"nodes"`
+	EndpointURL string `json:"endpointURL"`
+	// APIServerPort is where each master's own API server listens.
+	APIServerPort int           `json:"apiserverPort"`
+	Etcd          ClusterEtcd   `json:"etcd"`
+	Nodes         []ClusterNode `json:"nodes"`
+	// Addons is what masters apply; the other roles do not carry it.
+	Addons *ClusterAddons `json:"addons,omitempty"`
 	// Timezone is that of the windows.
 	Timezone string `json:"timezone,omitempty"`
 }
@@ -22,6 +26,14 @@ type ClusterEtcd struct {
 	Founded     bool     `json:"founded,omitempty"`
 	RestoreFrom string   `json:"restoreFrom,omitempty"`
 	Founders    []string `json:"founders"` // node names
+}
+
+// ClusterAddons says what is applied on first boot.
+type ClusterAddons struct {
+	CNI           string `json:"cni"`
+	KubeProxy     bool   `json:"kubeProxy"`
+	CoreDNS       bool   `json:"coreDNS"`
+	MetricsServer bool   `json:"metricsServer"`
 }
 
 // ClusterNode is one slot of the cluster, in the order of the plan.

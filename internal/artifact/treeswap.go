@@ -140,8 +140,8 @@ func recoverTree(dir string) error {
 func (t *Tree) swap() error {
 	entries, err := os.ReadDir(t.dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
-		// rename(2) replaces an empty folder in one step.
-		err = os.Rename(t.temp, t.dir)
+		// The system call replaces an empty folder in one step; os.Rename refuses to.
+		err = syscall.Rename(t.temp, t.dir)
 	} else if err == nil {
 		err = t.exchange()
 	}
