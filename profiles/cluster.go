@@ -1,4 +1,107 @@
 package profiles
 
-func sharedCluster(*shared) error { return nil }
-func ownCluster(*own) error       { return nil }
+import (
+	"maps"
+	"slices"
+
+	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/plan"
+)
+
+// sharedCluster is what imgforge-node needs to know of the cluster. Masters
+// approve, label and admit nodes, so they know all; the others know the masters,
+// so that a payload does not grow with the cluster. Nothing in it depends on which
+// of the prepared slots are filled today.
+func sharedCluster(s *shared) error {
+	p := s.plan
+	c := artifact.ClusterFile{
+		Cluster: p.Cluster, Role: s.role.Name, Kubernetes: p.Kubernetes.Version,
+		EndpointURL: p.Endpoint.URL, APIServerPort: p.Endpoint.APIServerPort, Timezone: p.Settings.Timezone,
+		Etcd: artifact.ClusterEtcd{Token: p.Etcd.Token, Founded: p.Etcd.Founded, RestoreFrom: p.Etcd.RestoreFrom, Founders: p.Etcd.Founders},
+	}
+	for _, n := range p.Nodes {
+		if s.isMaster() || n.Role == "master" {
+			c.Nodes = append(c.Nodes, clusterNode(n, s.isMaster()))
+		}
+	}
+	if s.isMaster() {
+		a := p.Addons
+		c.Addons = &artifact.ClusterAddons{CNI: a.CNI, KubeProxy: a.KubeProxy, CoreDNS: a.CoreDNS, MetricsServer: a.MetricsServer}
+	}
+	text, err := artifact.EncodeClusterFile(c)
+	if err != nil {
+		return err
+	}
+	s.file(artifact.File{Path: artifact.ClusterFilePath, Mode: 0o644, Contents: text})
+	return nil
+}
+
+// clusterNode is one slot; the labels and the window only where they are acted upon.
+func clusterNode(n plan.Node, full bool) artifact.ClusterNode {
+	c := artifact.ClusterNode{Name: n.Name, Role: n.Role, Slot: n.Slot, Address: n.Address}
+	if !full {
+		return c
+	}
+	c.Labels = masterLabels(n)
+	if w := n.Window; w != nil {
+		c.Window = &artifact.ClusterWindow{Start: w.Start, Minutes: w.Minutes, Days: w.Days}
+	}
+	return c
+}
+
+// masterLabels are the labels of a node that a master applies, because a
+// kubelet may not give them to itself: its role's and the user's restricted ones.
+func masterLabels(n plan.Node) map[string]string {
+	labels := map[string]string{roleLabel(n.Role): ""}
+	for _, key := range slices.Sorted(maps.Keys(n.Labels)) {
+		if !selfLabel(key) {
+			labels[key] = n.Labels[key]
+		}
+	}
+	return labels
+}
+
+// roleLabel is the label by which kubectl shows a node's role.
+func roleLabel(role string) string {
+	if role == "master" {
+		role = "control-plane"
+	}
+	return "node-role.kubernetes.io/" + role
+}
+
+// ownCluster tells a node who it is.
+func ownCluster(o *own) error {
+	p, n := o.plan, o.node
+	file := artifact.NodeFile{
+		Cluster: p.Cluster, Node: n.Name, Role: n.Role, Slot: n.Slot, Address: n.Address,
+		Endpoint: artifact.NodeEndpoint{Mode: p.Endpoint.Mode, Address: p.Endpoint.Address, Port: p.Endpoint.Port},
+		VIP:      vip(p, o.role, n),
+	}
+	if o.isMaster() {
+		file.APIServerPort = p.Endpoint.APIServerPort
+	}
+	text, err := artifact.EncodeNodeFile(file)
+	if err != nil {
+		return err
+	}
+	o.file(artifact.File{Path: artifact.NodeFilePath, Mode: 0o600, Contents: text})
+	return nil
+}
+
+// vip is the floating address that a node may hold: the API's on masters, the
+// flexible public one on proxies.
+func vip(p *plan.Plan, r plan.Role, n plan.Node) *artifact.NodeVIP {
+	v := &artifact.NodeVIP{Priority: n.VRRPPriority}
+	switch {
+	case n.Role == "master" && p.Endpoint.Mode == "vip":
+		v.Address, v.PrefixLen, v.Interface, v.RouterID = p.Endpoint.Address, p.Network.PrefixLen, p.Network.Interface, p.Network.VRRPID
+		if p.Network.Mesh == "none" && n.Interface != "" {
+			v.Interface = n.Interface
+		}
+	case n.Role == "proxy" && r.PublicIP != "":
+		v.Address, v.PrefixLen, v.Interface, v.RouterID = r.PublicIP, 32, n.Interface, p.Network.VRRPIDProxy
+	default:
+		return nil
+	}
+	return v
+}

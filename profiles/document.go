@@ -33,6 +33,11 @@ type part struct {
 func parts() []part {
 	return append([]part{
 		{name: "cluster", shared: sharedCluster, own: ownCluster},
+		{name: "pki", shared: sharedPKI, own: ownPKI},
+		{name: "disks", shared: sharedDisks},
+		{name: "containerd", shared: sharedContainerd},
+		{name: "kubelet", shared: sharedKubelet, own: ownKubelet},
+		{name: "control plane", shared: sharedControlPlane, own: ownControlPlane},
 	}, networkParts()...)
 }
 
@@ -49,7 +54,8 @@ func (s *scope) isMaster() bool { return s.role.Name == "master" }
 // shared collects what every node of a role has in common.
 type shared struct {
 	*scope
-	doc payload.Document
+	disks []volume
+	doc   payload.Document
 }
 
 // own collects the files of one node.
@@ -120,7 +126,11 @@ func newScope(p *plan.Plan, role string, s payload.Secrets) (*scope, error) {
 // from the rest: they belong into the slots, so that sealing a slot seals all
 // that a node must keep to itself.
 func (s *scope) sharedParts(nodes []plan.Node) (*shared, []artifact.File, error) {
-	sh := &shared{scope: s, doc: payload.Document{
+	disks, err := s.volumes(nodes)
+	if err != nil {
+		return nil, nil, err
+	}
+	sh := &shared{scope: s, disks: disks, doc: payload.Document{
 		Role: s.role.Name, Variant: s.plan.OS.Variant, Version: s.plan.OS.VariantVersion, Extra: snippets(s.plan, s.role.Name),
 	}}
 	for _, p := range s.parts {
@@ -130,9 +140,6 @@ func (s *scope) sharedParts(nodes []plan.Node) (*shared, []artifact.File, error)
 		if err := p.shared(sh); err != nil {
 			return nil, nil, fmt.Errorf("role %s: %s: %w", s.role.Name, p.name, err)
 		}
-	}
-	if err := sh.addDisks(nodes); err != nil {
-		return nil, nil, fmt.Errorf("role %s: disks: %w", s.role.Name, err)
 	}
 	var open, secret []artifact.File
 	for _, f := range sh.doc.Files {
