@@ -43,6 +43,8 @@ func pinned(name string) (pin, bool) {
 		return pin{module: "etcd", pkg: "go.etcd.io/etcd/server/v3"}, true
 	case "etcdctl":
 		return pin{module: "etcd", pkg: "go.etcd.io/etcd/etcdctl/v3"}, true
+	case "containerd":
+		return pin{module: "containerd", pkg: "github.com/containerd/containerd/v2/cmd/containerd"}, true
 	case "k8s-strict":
 		return pin{module: "k8s-strict", pkg: "."}, true
 	}
