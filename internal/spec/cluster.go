@@ -209,7 +209,7 @@ type Registry struct {
 	Mirrors     []string `yaml:"mirrors" doc:"URLs tried first, in order." format:"url" eg:"[https://mirror.example.org]"`
 	CA          string   `yaml:"ca" doc:"PEM of the registry's authority." format:"pem"`
 	Username    string   `yaml:"username" doc:"User of the registry." eg:"robot"`
-	PasswordRef string   `yaml:"passwordRef" doc:"Name of the secret with the password; see imgforge secret set." format:"name" eg:"registry-password"`
+	PasswordRef string   `yaml:"passwordRef" doc:"Name of the secret with the password; see imgforge secret set." format:"secret" eg:"registry-password"`
 }
 
 // Extra is the user's own Butane by role.
