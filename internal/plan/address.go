@@ -13,7 +13,8 @@ import (
 // address:
 //
 //	prefix    masters  proxies  workers
-//	/8 - /23  11-30    31-255   from 257
+//	/8 - /22  11-30    31-255   from 257
+//	/23       11-30    31-100   from 101
 //	/24, /25  11-30    31-50    from 51
 //	/26       5-13     14-19    from 20
 //	/27       2-10     11-13    from 14
@@ -36,8 +37,10 @@ func spanOf(role string, prefix int) span {
 	operators := span{first: hosts - 2 - hosts/16, last: hosts - 3}
 	starts := [3]int{11, 31, 51}
 	switch {
-	case prefix <= 23:
+	case prefix <= 22:
 		starts = [3]int{11, 31, 257}
+	case prefix == 23:
+		starts = [3]int{11, 31, 101}
 	case prefix == 26:
 		starts = [3]int{5, 14, 20}
 	case prefix == 27:

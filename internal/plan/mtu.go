@@ -7,17 +7,21 @@ import (
 	"github.com/imgforge/imgforge/internal/spec"
 )
 
-// underlayOf is the MTU of a provider's network, in bytes: 1500, but for
-// networks that are tunnels themselves.
+// underlayOf is the MTU of a provider's network, in bytes: Ethernet's 1500, but
+// for networks that are tunnels themselves.
 func underlayOf(provider string) int {
 	switch provider {
-	case "hetzner", // Cloud Networks; the public interface has 1500
-		"openstack": // neutron's VXLAN tenant networks over global_physnet_mtu 1500
+	case "hetzner":
+		// docs.hetzner.com, Networks, Architecture: 1450 on private interfaces, 1500
+		// on public ones.
 		return 1450
-	case "ec2":
-		// Jumbo frames of 9001 end at the edge of a VPC, where packets are dropped.
-		return 1500
+	case "openstack":
+		// docs.openstack.org, networking guide, MTU considerations: a VXLAN tenant
+		// network over the default global_physnet_mtu of 1500.
+		return 1450
 	}
+	// EC2 has 9001 inside a VPC and 1500 through any gateway out of it (Amazon EC2
+	// user guide, network MTU), where larger packets are dropped.
 	return 1500
 }
 

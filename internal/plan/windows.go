@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/report"
@@ -113,28 +114,35 @@ func parseWindow(w spec.Window) (start, length int, days []int, err error) {
 
 // tooShort says which length, and which number of days, would hold the nodes.
 func tooShort(s roleSize, length, days int) report.Problem {
-	given := days
-	if days == 0 {
-		days = 7
+	most, given := 7, "every day"
+	if days > 0 {
+		most, given = days, fmt.Sprintf("on %d of 7 days", days)
 	}
 	p := report.Problem{
 		Path: "roles." + s.name + ".reboot.length",
-		Message: fmt.Sprintf("%d minutes on %d days are too short for %d slots (the reserve included) of %d minutes each, no two at once",
-			length, days, s.slots, minimumPart),
+		Message: fmt.Sprintf("%s %s is too short for %d slots (the reserve included) of %d minutes each, no two at once",
+			minutes(length), given, s.slots, minimumPart),
 	}
-	perDay := (s.slots + days - 1) / days
-	if needed := perDay * minimumPart; needed < minutesPerDay {
-		p.Fix = fmt.Sprintf("write a length of at least %dm", needed)
+	if needed := (s.slots + most - 1) / most * minimumPart; needed < minutesPerDay {
+		p.Fix = "write a length of at least " + minutes(needed)
 	}
-	if fits := length / minimumPart; given > 0 && fits > 0 && (s.slots+fits-1)/fits <= 7 {
-		more := fmt.Sprintf("give it %d days", (s.slots+fits-1)/fits)
+	if perDay := length / minimumPart; days > 0 && perDay > 0 && (s.slots+perDay-1)/perDay <= 7 {
 		if p.Fix != "" {
-			more = p.Fix + ", or " + more
+			p.Fix += ", or "
 		}
-		p.Fix = more
+		p.Fix += fmt.Sprintf("give it %d days", (s.slots+perDay-1)/perDay)
 	}
 	if p.Fix == "" {
-		p.Fix = fmt.Sprintf("leave roles.%s.reboot out or lower the role's count and reserve: a week of such windows holds at most %d slots", s.name, (minutesPerDay-1)/minimumPart*7)
+		p.Fix = fmt.Sprintf("remove roles.%s.reboot, or lower the role's count and reserve: a whole week holds at most %d slots", s.name, (minutesPerDay-1)/minimumPart*7)
 	}
 	return p
+}
+
+// minutes is a length as a cluster file has it: 1h30m.
+func minutes(n int) string {
+	text := strings.TrimSuffix((time.Duration(n) * time.Minute).String(), "0s")
+	if n > 0 && n%60 == 0 {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
