@@ -93,4 +93,7 @@ type Snippet struct {
 	// File and Line place the first line of Text for problems; Line 0 is unknown.
 	File string
 	Line int
+	// Col is the column of the first character of Text, which a block scalar
+	// indents; 0 is unknown, and problems then point at column 1.
+	Col int
 }
