@@ -1,0 +1,310 @@
+package pki
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"filippo.io/age"
+)
+
+// Identities are the two private keys of a store. Either may be absent: what
+// needs it then fails and says where it is looked for.
+type Identities struct {
+	// Leaf opens what nodes carry; CI holds it.
+	Leaf Identity
+	// Authority opens the authorities; only people who issue certificates hold it.
+	Authority Identity
+}
+
+// Identity is one or more age identities that play one part. The zero value
+// opens nothing.
+type Identity struct {
+	keys []age.Identity
+	role string // leaf | authority
+	from string // variable or file it was read from; "" when absent
+	hint string // where it is looked for
+}
+
+// Present tells whether there is anything to open with.
+func (i Identity) Present() bool { return len(i.keys) > 0 }
+
+// Source names the variable or file that an identity was read from.
+func (i Identity) Source() string { return i.from }
+
+// absent is the error of needing an identity that is not there.
+func (i Identity) absent() error {
+	hint := i.hint
+	if hint == "" {
+		hint = "pass one"
+	}
+	role := i.role
+	if role == "" {
+		role = "fitting"
+	}
+	return fmt.Errorf("there is no %s identity: %s", role, hint)
+}
+
+// recipients are the public halves.
+func (i Identity) recipients() ([]string, error) {
+	var out []string
+	for _, k := range i.keys {
+		switch k := k.(type) {
+		case *age.X25519Identity:
+			out = append(out, k.Recipient().String())
+		case *age.HybridIdentity:
+			out = append(out, k.Recipient().String())
+		default:
+			return nil, fmt.Errorf("%s identity: only age's own kinds can be used", i.role)
+		}
+	}
+	return out, nil
+}
+
+// parseRecipients reads age public keys.
+func parseRecipients(texts []string) ([]age.Recipient, error) {
+	if len(texts) == 0 {
+		return nil, errors.New("there is none")
+	}
+	out, err := age.ParseRecipients(strings.NewReader(strings.Join(texts, "\n")))
+	if err != nil {
+		return nil, errors.New("one of them is not an age recipient")
+	}
+	return out, nil
+}
+
+// NewIdentity reads an identity from text: lines that begin with
+// AGE-SECRET-KEY-, and comments. Its errors never hold the text.
+func NewIdentity(text string) (Identity, error) {
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	keys, err := age.ParseIdentities(strings.NewReader(strings.Join(lines, "\n")))
+	if err != nil {
+		return Identity{}, errors.New("it holds no age identity: a line that begins with AGE-SECRET-KEY-1 is needed")
+	}
+	return Identity{keys: keys, from: "text"}, nil
+}
+
+// Locations say where identities are looked for, in this order: a variable with
+// the text, a variable with the name of a file, a file of the user's own.
+type Locations struct {
+	// Getenv reads IMGFORGE_IDENTITY, IMGFORGE_IDENTITY_FILE,
+	// IMGFORGE_AUTHORITY_IDENTITY and IMGFORGE_AUTHORITY_IDENTITY_FILE.
+	Getenv func(string) string
+	// ConfigDir is the user's configuration folder (os.UserConfigDir); "" when
+	// there is none. The files are imgforge/<cluster>/{leaf,authority}.agekey.
+	ConfigDir string
+	Cluster   string
+}
+
+// Load reads the identities that are there. A missing one is no error yet; one
+// that is named and cannot be used is.
+func (l Locations) Load() (Identities, error) {
+	leaf, err := l.load("leaf", "IMGFORGE_IDENTITY")
+	if err != nil {
+		return Identities{}, err
+	}
+	authority, err := l.load("authority", "IMGFORGE_AUTHORITY_IDENTITY")
+	if err != nil {
+		return Identities{}, err
+	}
+	return Identities{Leaf: leaf, Authority: authority}, nil
+}
+
+// Create is Load, and makes in the user's own folder the identities that are
+// nowhere. It never replaces one. It returns the files it made.
+func (l Locations) Create() (Identities, []string, error) {
+	ids, err := l.Load()
+	if err != nil {
+		return Identities{}, nil, err
+	}
+	var made []string
+	for _, id := range []*Identity{&ids.Leaf, &ids.Authority} {
+		if id.Present() {
+			continue
+		}
+		path := l.path(id.role)
+		if path == "" {
+			return Identities{}, made, fmt.Errorf("make %s identity: this user has no configuration folder: %s", id.role, id.hint)
+		}
+		if err := createIdentity(path, id.role, l.Cluster); err != nil {
+			return Identities{}, made, fmt.Errorf("make %s identity: %w", id.role, err)
+		}
+		made = append(made, path)
+	}
+	ids, err = l.Load()
+	return ids, made, err
+}
+
+// path is the user's own file; "" without a configuration folder.
+func (l Locations) path(role string) string {
+	if l.ConfigDir == "" || l.Cluster == "" {
+		return ""
+	}
+	return filepath.Join(l.ConfigDir, "imgforge", l.Cluster, role+".agekey")
+}
+
+func (l Locations) load(role, variable string) (Identity, error) {
+	absent := Identity{role: role, hint: fmt.Sprintf("set %s to its text or %s_FILE to a file", variable, variable)}
+	text, file := l.Getenv(variable), l.Getenv(variable+"_FILE")
+	path := l.path(role)
+	if path != "" {
+		absent.hint += ", or put it at " + path
+	}
+	var id Identity
+	var err error
+	switch {
+	case text != "" && file != "":
+		return absent, fmt.Errorf("%s and %s_FILE are both set: unset one of them", variable, variable)
+	case text != "":
+		if id, err = NewIdentity(text); err != nil {
+			return absent, fmt.Errorf("%s: %w", variable, err)
+		}
+		id.from = variable
+	case file != "":
+		if id, err = readIdentity(file); err != nil {
+			return absent, fmt.Errorf("%s_FILE: %w", variable, err)
+		}
+	case path != "":
+		id, err = readIdentity(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return absent, nil
+		}
+		if err != nil {
+			return absent, fmt.Errorf("%s identity: %w", role, err)
+		}
+	default:
+		return absent, nil
+	}
+	id.role, id.hint = role, absent.hint
+	return id, nil
+}
+
+// readIdentity reads a file that only its owner can read and that no git work
+// tree holds. Pipes and other things that are not files pass: they cannot be
+// committed.
+func readIdentity(path string) (Identity, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Identity{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Identity{}, err
+	}
+	if info.Mode().IsRegular() {
+		if info.Mode().Perm()&0o077 != 0 {
+			return Identity{}, fmt.Errorf("%s can be read or written by others (mode %04o): run `chmod 600 %s`", path, info.Mode().Perm(), path)
+		}
+		if err := outsideGit(path); err != nil {
+			return Identity{}, err
+		}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return Identity{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	id, err := NewIdentity(string(data))
+	if err != nil {
+		return Identity{}, fmt.Errorf("%s: %w", path, err)
+	}
+	id.from = path
+	return id, nil
+}
+
+// outsideGit refuses a path inside a git work tree, where one `git add` would
+// publish it. Links are followed first, and a path that does not exist yet is
+// judged by its nearest folder that does.
+func outsideGit(path string) error {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	for errors.Is(err, fs.ErrNotExist) && abs != filepath.Dir(abs) {
+		abs = filepath.Dir(abs)
+		real, err = filepath.EvalSymlinks(abs)
+	}
+	if err != nil {
+		return err
+	}
+	for dir := real; ; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
+			return fmt.Errorf("%s is inside the git work tree %s, where it could be committed: move it elsewhere and name it in IMGFORGE_IDENTITY_FILE or IMGFORGE_AUTHORITY_IDENTITY_FILE", path, dir)
+		}
+		if dir == filepath.Dir(dir) {
+			return nil
+		}
+	}
+}
+
+// createIdentity writes a new identity to a path that must not exist. The file
+// is complete before it has that name.
+func createIdentity(path, role, cluster string) error {
+	if err := outsideGit(path); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	key, err := age.GenerateX25519Identity()
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# imgforge: %s identity of cluster %s; keep it out of git\n# public key: %s\n%s\n", role, cluster, key.Recipient(), key)
+	f, err := os.CreateTemp(filepath.Dir(path), ".identity-*") // made 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err = f.Write(b.Bytes()); err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Link(f.Name(), path) // unlike a rename, it fails when path exists
+}
+
+// separate checks that the two identities share no key: whoever builds would
+// otherwise hold the authorities too.
+func (ids Identities) separate() (recipients, error) {
+	leaf, err := ids.Leaf.recipients()
+	if err != nil {
+		return recipients{}, err
+	}
+	authority, err := ids.Authority.recipients()
+	if err != nil {
+		return recipients{}, err
+	}
+	for _, r := range leaf {
+		if slices.Contains(authority, r) {
+			return recipients{}, errors.New("the leaf and the authority identity are the same: use two, or CI would hold the authorities too")
+		}
+	}
+	return recipients{Authorities: authority, Leaves: leaf}, nil
+}
+
+// NewIdentities makes a pair for a store that is thrown away, as a built
+// example's is. Nothing but the returned value holds it.
+func NewIdentities() (Identities, error) {
+	var ids Identities
+	for role, id := range map[string]*Identity{"leaf": &ids.Leaf, "authority": &ids.Authority} {
+		key, err := age.GenerateX25519Identity()
+		if err != nil {
+			return Identities{}, fmt.Errorf("make %s identity: %w", role, err)
+		}
+		*id = Identity{keys: []age.Identity{key}, role: role, from: "memory", hint: "it was made for this run alone"}
+	}
+	return ids, nil
+}
