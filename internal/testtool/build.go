@@ -24,38 +24,29 @@ type pin struct {
 	cgo bool
 }
 
-// pinned looks a Go program up. Versions stand in the modules' go.mod files.
-func pinned(name string) (pin, bool) {
-	switch name {
-	case "ignition":
+// pins are the programs that are built. Versions stand in the modules' go.mod files.
+func pins() map[string]pin {
+	return map[string]pin{
 		// The engine would ask the scratch root for a SELinux policy otherwise.
-		return pin{module: "ignition", pkg: "github.com/coreos/ignition/v2/internal", cgo: true,
-			ldflags: "-X github.com/coreos/ignition/v2/internal/distro.selinuxRelabel=false"}, true
-	case "ignition-validate":
-		return pin{module: "ignition", pkg: "github.com/coreos/ignition/v2/validate"}, true
-	case "butane":
-		return pin{module: "butane", pkg: "github.com/coreos/butane/internal"}, true
-	case "cfssl", "cfssljson":
-		return pin{module: "cfssl", pkg: "github.com/cloudflare/cfssl/cmd/" + name}, true
-	case "wireguard-go":
-		return pin{module: "wireguard", pkg: "golang.zx2c4.com/wireguard"}, true
-	case "etcd":
-		return pin{module: "etcd", pkg: "go.etcd.io/etcd/server/v3"}, true
-	case "etcdctl":
-		return pin{module: "etcd", pkg: "go.etcd.io/etcd/etcdctl/v3"}, true
-	case "containerd":
-		return pin{module: "containerd", pkg: "github.com/containerd/containerd/v2/cmd/containerd"}, true
-	case "k8s-strict":
-		return pin{module: "k8s-strict", pkg: "."}, true
+		"ignition": {module: "ignition", pkg: "github.com/coreos/ignition/v2/internal", cgo: true,
+			ldflags: "-X github.com/coreos/ignition/v2/internal/distro.selinuxRelabel=false"},
+		"ignition-validate": {module: "ignition", pkg: "github.com/coreos/ignition/v2/validate"},
+		"butane":            {module: "butane", pkg: "github.com/coreos/butane/internal"},
+		"cfssl":             {module: "cfssl", pkg: "github.com/cloudflare/cfssl/cmd/cfssl"},
+		"cfssljson":         {module: "cfssl", pkg: "github.com/cloudflare/cfssl/cmd/cfssljson"},
+		"containerd":        {module: "containerd", pkg: "github.com/containerd/containerd/v2/cmd/containerd"},
+		"etcd":              {module: "etcd", pkg: "go.etcd.io/etcd/server/v3"},
+		"etcdctl":           {module: "etcd", pkg: "go.etcd.io/etcd/etcdctl/v3"},
+		"k8s-strict":        {module: "k8s-strict", pkg: "."},
+		"wireguard-go":      {module: "wireguard", pkg: "golang.zx2c4.com/wireguard"},
 	}
-	return pin{}, false
 }
 
 // built returns the program from the user's cache, building it when this is its
 // first use. Test packages run at the same time and share one build: the first
 // holds a lock on the folder while the others wait.
 func built(name string) (string, error) {
-	p, _ := pinned(name)
+	p := pins()[name]
 	root, err := ModuleRoot()
 	if err != nil {
 		return "", err

@@ -19,7 +19,7 @@ import (
 func Path(t testing.TB, name string) string {
 	t.Helper()
 	find := onPath
-	if _, ours := pinned(name); ours {
+	if _, ours := pins()[name]; ours {
 		find = built
 	}
 	path, err := find(name)
