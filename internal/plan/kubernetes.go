@@ -95,3 +95,12 @@ func addonsOf(a spec.Addons) Addons {
 	on := func(b *bool) bool { return b == nil || *b }
 	return Addons{CNI: a.CNI, KubeProxy: on(a.KubeProxy), CoreDNS: on(a.CoreDNS), MetricsServer: on(a.MetricsServer)}
 }
+
+// Minors lists the Kubernetes minors that a plan can be made for: 1.34 and so on.
+func Minors() []string {
+	var out []string
+	for _, m := range minors() {
+		out = append(out, fmt.Sprintf("1.%d", m.number))
+	}
+	return out
+}
