@@ -10,13 +10,10 @@ import (
 	"github.com/imgforge/imgforge/internal/spec"
 )
 
-// What a WireGuard peer costs in user-data, in bytes as the provider counts
-// them: 44 characters of key that do not compress, about 40 of addresses that do,
-// carried gzipped in base64. The rest of a payload takes wireguardBase.
-const (
-	wireguardPeerBytes = 110
-	wireguardBase      = 16 << 10
-)
+// wireguardPeerBytes is what a WireGuard peer costs in user-data: 44 characters
+// of key that do not compress and about 40 of addresses that do, carried gzipped in
+// base64. Peers may take half of a budget; certificates and the rest need the other.
+const wireguardPeerBytes = 110
 
 // networkOf decides the mesh and its layers.
 func networkOf(c *spec.Cluster, r *report.Report) Network {
@@ -120,7 +117,7 @@ func peerLimit(b Budget) (peers int, bounded bool) {
 	if b.Base64 {
 		room = room / 4 * 3
 	}
-	return max(0, room-wireguardBase) / wireguardPeerBytes, true
+	return room / 2 / wireguardPeerBytes, true
 }
 
 // setPeers decides whom each node knows and whom it dials, hubs first. In tinc a

@@ -19,7 +19,7 @@ func New(c *spec.Cluster, f Facts) (*Plan, report.Report) {
 		Addons:     addonsOf(c.Addons),
 		LatestBoot: f.LatestBoot,
 	}
-	p.Platform = platformOf(c, p.OS.Format, &r)
+	p.Platform = platformOf(c, p.OS, &r)
 	p.Network = networkOf(c, &r)
 	p.Endpoint = endpointOf(c, p.Network)
 	p.Roles = rolesOf(sizes)

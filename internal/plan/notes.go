@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/imgforge/imgforge/internal/spec"
 )
@@ -20,8 +21,9 @@ func notesOf(c *spec.Cluster, f Facts, sizes []roleSize, p *Plan) []string {
 	if !p.Etcd.Founded && len(f.Anchors) > 0 {
 		out = append(out, "etcd.founded is false: set it to true after the first Ready, so that no payload made later can found a second cluster.")
 	}
-	if n := unreachable(p); n > 1 {
-		out = append(out, fmt.Sprintf("%d nodes have no endpoint: WireGuard relays nothing, so they cannot reach each other; write roles.<role>.nodes[].endpoint for all but one.", n))
+	if late := unreachable(p); len(late) > 0 {
+		out = append(out, fmt.Sprintf("%s: a reserved slot without endpoint; WireGuard peers carry endpoints, so that writing it later changes every payload. Write roles.<role>.nodes[].endpoint now if you know it.",
+			strings.Join(late, ", ")))
 	}
 	if len(p.Endpoint.Access) == 0 {
 		out = append(out, "endpoint.access is empty: the API is reached from inside the network only.")
@@ -49,17 +51,17 @@ func changedBy(role string, p *Plan) string {
 	return fmt.Sprintf("the payloads of %ss", role)
 }
 
-// unreachable counts the nodes that exist and that no other node can dial, in a
-// mesh where packets take no detour.
-func unreachable(p *Plan) int {
+// unreachable lists the reserved slots that no node of a WireGuard mesh can dial.
+// Existing nodes without endpoint are refused when the file is read.
+func unreachable(p *Plan) []string {
 	if p.Network.Mesh != "wireguard" {
-		return 0
+		return nil
 	}
-	n := 0
-	for _, node := range p.Nodes {
-		if !node.Reserved && node.Endpoint == "" {
-			n++
+	var out []string
+	for _, n := range p.Nodes {
+		if n.Reserved && n.Endpoint == "" {
+			out = append(out, n.Name)
 		}
 	}
-	return n
+	return out
 }

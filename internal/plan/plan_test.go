@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -174,12 +175,16 @@ func TestTheSameFileGivesTheSameBytes(t *testing.T) {
 	}
 }
 
-// refusals change a valid cluster into one that only derived values can refuse.
-func TestRefusals(t *testing.T) {
-	for name, tc := range map[string]struct {
-		edit            func(*spec.Cluster)
-		path, text, fix string
-	}{
+// refusal changes a valid cluster into one that only derived values can refuse.
+type refusal struct {
+	edit            func(*spec.Cluster)
+	path, text, fix string
+}
+
+// taken are names and addresses that two own.
+func taken() map[string]refusal {
+	return map[string]refusal{
+
 		"VIP on a node": {
 			func(c *spec.Cluster) { c.Endpoint.Address = "192.168.66.12" },
 			"endpoint.address", "192.168.66.12 is the address of master-2", "such as 192.168.66.254",
@@ -216,6 +221,12 @@ func TestRefusals(t *testing.T) {
 			func(c *spec.Cluster) { c.Roles.Proxy.Nodes = make([]spec.Node, 3) },
 			"roles.proxy.nodes[2]", "3 nodes are listed and the role has 2 slots", "remove the last 1",
 		},
+	}
+}
+
+// full are networks, layers and windows that do not hold what is asked of them.
+func full() map[string]refusal {
+	return map[string]refusal{
 		"too many workers": {
 			func(c *spec.Cluster) { c.Roles.Worker.Count, c.Roles.Worker.Reboot = 300, nil },
 			"network.cidr", "has addresses for 187 worker slots and 308 are needed", "write a /23, such as 192.168.66.0/23",
@@ -249,7 +260,13 @@ func TestRefusals(t *testing.T) {
 			func(c *spec.Cluster) { c.Kubernetes.Version = "1.33.1" },
 			"kubernetes.version", "no minor that this imgforge knows", "1.34, 1.35, 1.36",
 		},
-	} {
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	cases := taken()
+	maps.Copy(cases, full())
+	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			c := parse(t, nostromo)
 			tc.edit(c)

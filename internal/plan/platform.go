@@ -49,7 +49,7 @@ type provider struct {
 const userData = "user-data of the server, read from the metadata service"
 
 // providerOf is the row of a provider. Budgets are in bytes.
-func providerOf(name string) (provider, bool) {
+func providerOf(name, family string) (provider, bool) {
 	service := map[string]string{FormatIgnition: userData, FormatCloudInit: userData}
 	linkLocal := []string{"169.254.169.254"}
 	none := Budget{Source: "no practical limit: the file is read from a disk or from the hypervisor"}
@@ -81,16 +81,27 @@ func providerOf(name string) (provider, bool) {
 	case "metal":
 		return provider{
 			budget: none, drives: map[string]string{FormatCloudInit: "cidata"},
-			delivery: map[string]string{FormatIgnition: "coreos-installer iso customize --dest-ignition NODE.ign (fcos), flatcar-install -i NODE.ign (flatcar), " +
-				"or ignition.config.url=URL on the kernel command line"},
+			delivery: map[string]string{FormatIgnition: installer(family)},
 		}, true
 	}
 	return provider{}, false
 }
 
+// installer is how a family puts Ignition on a machine that reads no drive.
+func installer(family string) string {
+	url := "ignition.config.url=URL on the kernel command line"
+	switch family {
+	case "fcos":
+		return "coreos-installer iso customize --dest-ignition NODE.ign, or " + url
+	case "flatcar":
+		return "flatcar-install -i NODE.ign, or " + url
+	}
+	return url
+}
+
 // platformOf decides how user-data reaches a node and how large it may be.
-func platformOf(c *spec.Cluster, format string, r *report.Report) Platform {
-	row, known := providerOf(c.Platform.Provider)
+func platformOf(c *spec.Cluster, o OS, r *report.Report) Platform {
+	row, known := providerOf(c.Platform.Provider, o.Family)
 	if !known {
 		r.Add(report.Problem{
 			Path: "platform.provider", Message: fmt.Sprintf("unknown provider %q", c.Platform.Provider),
@@ -98,10 +109,10 @@ func platformOf(c *spec.Cluster, format string, r *report.Report) Platform {
 		})
 	}
 	p := Platform{
-		Provider: c.Platform.Provider, Zone: c.Platform.Zone, Budget: row.budget, Drive: row.drives[format],
+		Provider: c.Platform.Provider, Zone: c.Platform.Zone, Budget: row.budget, Drive: row.drives[o.Format],
 		PrivateDomain: c.Platform.PrivateDomain, Metadata: append([]string{}, row.metadata...),
 	}
-	p.Delivery = row.delivery[format]
+	p.Delivery = row.delivery[o.Format]
 	if p.Drive != "" {
 		p.Delivery = fmt.Sprintf("an ISO 9660 drive with the label %s", p.Drive)
 	}
