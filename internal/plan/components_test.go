@@ -51,6 +51,31 @@ func TestFlagsThatWouldOpenAClusterAreAbsent(t *testing.T) {
 	}
 }
 
+// A flag that we set and a user may replace would make the plan's promises void.
+func TestEveryFlagIsReserved(t *testing.T) {
+	for _, m := range minors() {
+		c := parse(t, nostromo)
+		c.Kubernetes.Version = fmt.Sprintf("1.%d.0", m.number)
+		for component, flags := range mustPlan(t, c, Facts{}).Kubernetes.Flags {
+			for _, f := range flags {
+				if !spec.ReservedFlag(component, f.Name) {
+					t.Errorf("1.%d %s: the cluster file may set --%s", m.number, component, f.Name)
+				}
+			}
+		}
+	}
+}
+
+func TestSpecAndPlanKnowTheSameMinors(t *testing.T) {
+	var known []int
+	for _, m := range minors() {
+		known = append(known, m.number)
+	}
+	if !slices.Equal(known, spec.Minors()) {
+		t.Errorf("the cluster file accepts %v, plans are made for %v", spec.Minors(), known)
+	}
+}
+
 func TestExtraArgsAreMergedAndSorted(t *testing.T) {
 	c := parse(t, nostromo)
 	c.Kubernetes.ExtraArgs.APIServer = map[string]string{"event-ttl": "2h", "audit-log-maxage": "60"}
@@ -196,6 +221,50 @@ func TestNoProxyHoldsTheClusterItself(t *testing.T) {
 	for _, want := range []string{"10.244.0.0/16", "10.96.0.0/16", "192.168.66.0/24", ".cluster.local", "127.0.0.1", ".nostromo.internal", "169.254.42.42", ".example.org"} {
 		if !slices.Contains(p.Settings.NoProxy, want) {
 			t.Errorf("%s is missing from %v", want, p.Settings.NoProxy)
+		}
+	}
+}
+
+func TestSettingsAreCopiedWhole(t *testing.T) {
+	c := parse(t, nostromo)
+	c.OIDC = &spec.OIDC{Issuer: "https://login.example.org", ClientID: "kubernetes", UsernameClaim: "email", UsernamePrefix: "o:", GroupsClaim: "groups", GroupsPrefix: "g:", CA: "pem"}
+	c.Registries = []spec.Registry{{Host: "r.example.org", Mirrors: []string{"https://m.example.org"}, CA: "pem", Username: "robot", PasswordRef: "robot"}}
+	s := mustPlan(t, c, Facts{}).Settings
+	if got := (spec.OIDC)(*s.OIDC); got != *c.OIDC {
+		t.Errorf("%+v", got)
+	}
+	want := Registry{Host: "r.example.org", Mirrors: []string{"https://m.example.org"}, CA: "pem", Username: "robot", SecretKey: "user/robot"}
+	if !reflect.DeepEqual(s.Registries, []Registry{want}) {
+		t.Errorf("%+v", s.Registries)
+	}
+}
+
+func TestTaints(t *testing.T) {
+	taints := func(edit func(*spec.Cluster), role string) []Taint {
+		c := parse(t, nostromo)
+		edit(c)
+		r, _ := mustPlan(t, c, Facts{}).Role(role)
+		return r.Taints
+	}
+	unset := func(c *spec.Cluster) { c.Roles.Master.Taints, c.Roles.Proxy.Taints = nil, nil }
+	alone := func(c *spec.Cluster) { unset(c); c.Roles.Proxy, c.Roles.Worker = spec.Role{}, spec.Role{} }
+	none := func(c *spec.Cluster) { c.Roles.Master.Taints = []spec.Taint{} }
+	gpu := func(c *spec.Cluster) {
+		c.Roles.Worker.Taints = []spec.Taint{{Key: "gpu", Value: "a", Effect: "NoExecute"}}
+	}
+	for name, tc := range map[string]struct {
+		got  []Taint
+		want string
+	}{
+		"masters":         {taints(unset, Master), "[{node-role.kubernetes.io/control-plane  NoSchedule}]"},
+		"proxies":         {taints(unset, Proxy), "[{node-role.imgforge.io/proxy  NoSchedule}]"},
+		"workers":         {taints(unset, Worker), "[]"},
+		"masters alone":   {taints(alone, Master), "[]"},
+		"none, as listed": {taints(none, Master), "[]"},
+		"one, as listed":  {taints(gpu, Worker), "[{gpu a NoExecute}]"},
+	} {
+		if got := fmt.Sprint(tc.got); got != tc.want {
+			t.Errorf("%s: %s, want %s", name, got, tc.want)
 		}
 	}
 }

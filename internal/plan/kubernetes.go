@@ -49,13 +49,9 @@ func kubernetesOf(c *spec.Cluster, r *report.Report) Kubernetes {
 		k.Minor, _ = strconv.Atoi(parts[1]) // zero is refused below
 	}
 	if _, known := minorOf(k.Minor); !known {
-		var list []string
-		for _, m := range minors() {
-			list = append(list, fmt.Sprintf("1.%d", m.number))
-		}
 		r.Add(report.Problem{
 			Path: "kubernetes.version", Message: fmt.Sprintf("%q is of no minor that this imgforge knows", c.Kubernetes.Version),
-			Fix: "write a version of " + strings.Join(list, ", "),
+			Fix: "write a version of " + strings.Join(Minors(), ", "),
 		})
 	}
 	services, err := netip.ParsePrefix(k.ServiceCIDR)

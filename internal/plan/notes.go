@@ -40,15 +40,16 @@ func notesOf(c *spec.Cluster, f Facts, sizes []roleSize, p *Plan) []string {
 	return out
 }
 
-// changedBy names the payloads that carry data of every slot of a role.
+// changedBy names the payloads that carry data of every slot of a role: all know
+// masters and proxies, in a full mesh all know each other, and masters know workers.
 func changedBy(role string, p *Plan) string {
 	switch {
-	case role == Master, p.Network.Mesh == "wireguard":
+	case role != Worker, p.Network.Mesh == "wireguard":
 		return "all payloads"
 	case p.Network.Mesh == "tinc":
-		return fmt.Sprintf("the payloads of %ss and of the mesh hubs", role)
+		return "the payloads of masters, workers and mesh hubs"
 	}
-	return fmt.Sprintf("the payloads of %ss", role)
+	return "the payloads of masters and workers"
 }
 
 // unreachable lists the reserved slots that no node of a WireGuard mesh can dial.
