@@ -14,14 +14,16 @@ import (
 	cfssllog "github.com/cloudflare/cfssl/log"
 	"github.com/cloudflare/cfssl/signer"
 	"github.com/cloudflare/cfssl/signer/local"
+
+	"github.com/imgforge/imgforge/internal/plan"
 )
 
 // The names of the authorities.
 const (
-	Kubernetes    = "kubernetes"
-	Etcd          = "etcd"
-	FrontProxy    = "front-proxy"
-	KubeletSigner = "kubelet-signer"
+	Kubernetes    = plan.AuthorityKubernetes
+	Etcd          = plan.AuthorityEtcd
+	FrontProxy    = plan.AuthorityFrontProxy
+	KubeletSigner = "kubelet-signer" // signs what kubelets request at run time, and no leaf of a plan
 )
 
 // authorityNames lists every authority with its common name, in the order of
@@ -84,11 +86,11 @@ func validity(now time.Time, days int) (notBefore, notAfter time.Time) {
 // extended maps a profile of the plan to CFSSL's names of extended key usages.
 func extended(profile string) ([]string, error) {
 	switch profile {
-	case "server":
+	case plan.ProfileServer:
 		return []string{"server auth"}, nil
-	case "client":
+	case plan.ProfileClient:
 		return []string{"client auth"}, nil
-	case "peer":
+	case plan.ProfilePeer:
 		return []string{"server auth", "client auth"}, nil
 	}
 	return nil, fmt.Errorf("profile %q is not known: it must be server, client or peer", profile)
@@ -115,7 +117,7 @@ func signing(alg algorithm) (*config.Signing, error) {
 		Default:  &config.SigningProfile{Usage: []string{"digital signature"}, Expiry: time.Minute},
 		Profiles: map[string]*config.SigningProfile{},
 	}
-	for _, profile := range []string{"server", "client", "peer"} {
+	for _, profile := range []string{plan.ProfileServer, plan.ProfileClient, plan.ProfilePeer} {
 		usages, err := extended(profile)
 		if err != nil {
 			return nil, err

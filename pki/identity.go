@@ -27,28 +27,35 @@ type Identities struct {
 // opens nothing.
 type Identity struct {
 	keys []age.Identity
-	role string // leaf | authority
 	from string // variable or file it was read from; "" when absent
-	hint string // where it is looked for
+	file string // the user's own file, where it would be looked for last
+}
+
+// The parts that identities play, as people read them.
+const (
+	roleLeaf      = "leaf"
+	roleAuthority = "authority"
+)
+
+// variable names the environment variable with an identity's text; with _FILE
+// after it, the one with the name of a file.
+func variable(role string) string {
+	if role == roleAuthority {
+		return "IMGFORGE_AUTHORITY_IDENTITY"
+	}
+	return "IMGFORGE_IDENTITY"
 }
 
 // Present tells whether there is anything to open with.
 func (i Identity) Present() bool { return len(i.keys) > 0 }
 
-// Source names the variable or file that an identity was read from.
-func (i Identity) Source() string { return i.from }
-
 // absent is the error of needing an identity that is not there.
-func (i Identity) absent() error {
-	hint := i.hint
-	if hint == "" {
-		hint = "pass one"
+func (i Identity) absent(role string) error {
+	hint := ""
+	if i.file != "" {
+		hint = ", or put it at " + i.file
 	}
-	role := i.role
-	if role == "" {
-		role = "fitting"
-	}
-	return fmt.Errorf("there is no %s identity: %s", role, hint)
+	return fmt.Errorf("there is no %s identity: set %s to its text or %s_FILE to a file%s", role, variable(role), variable(role), hint)
 }
 
 // recipients are the public halves.
@@ -61,7 +68,7 @@ func (i Identity) recipients() ([]string, error) {
 		case *age.HybridIdentity:
 			out = append(out, k.Recipient().String())
 		default:
-			return nil, fmt.Errorf("%s identity: only age's own kinds can be used", i.role)
+			return nil, fmt.Errorf("identity of %s: only age's own kinds can be used", i.from)
 		}
 	}
 	return out, nil
@@ -90,7 +97,7 @@ func NewIdentity(text string) (Identity, error) {
 	if err != nil {
 		return Identity{}, errors.New("it holds no age identity: a line that begins with AGE-SECRET-KEY-1 is needed")
 	}
-	return Identity{keys: keys, from: "text"}, nil
+	return Identity{keys: keys, from: "its text"}, nil
 }
 
 // Locations say where identities are looked for, in this order: a variable with
@@ -108,11 +115,11 @@ type Locations struct {
 // Load reads the identities that are there. A missing one is no error yet; one
 // that is named and cannot be used is.
 func (l Locations) Load() (Identities, error) {
-	leaf, err := l.load("leaf", "IMGFORGE_IDENTITY")
+	leaf, err := l.load(roleLeaf)
 	if err != nil {
 		return Identities{}, err
 	}
-	authority, err := l.load("authority", "IMGFORGE_AUTHORITY_IDENTITY")
+	authority, err := l.load(roleAuthority)
 	if err != nil {
 		return Identities{}, err
 	}
@@ -127,16 +134,19 @@ func (l Locations) Create() (Identities, []string, error) {
 		return Identities{}, nil, err
 	}
 	var made []string
-	for _, id := range []*Identity{&ids.Leaf, &ids.Authority} {
-		if id.Present() {
+	for _, part := range []struct {
+		role string
+		id   Identity
+	}{{roleLeaf, ids.Leaf}, {roleAuthority, ids.Authority}} {
+		if part.id.Present() {
 			continue
 		}
-		path := l.path(id.role)
+		path := l.path(part.role)
 		if path == "" {
-			return Identities{}, made, fmt.Errorf("make %s identity: this user has no configuration folder: %s", id.role, id.hint)
+			return Identities{}, made, fmt.Errorf("make %s identity: this user has no configuration folder: %w", part.role, part.id.absent(part.role))
 		}
-		if err := createIdentity(path, id.role, l.Cluster); err != nil {
-			return Identities{}, made, fmt.Errorf("make %s identity: %w", id.role, err)
+		if err := createIdentity(path, part.role, l.Cluster); err != nil {
+			return Identities{}, made, fmt.Errorf("make %s identity: %w", part.role, err)
 		}
 		made = append(made, path)
 	}
@@ -152,39 +162,31 @@ func (l Locations) path(role string) string {
 	return filepath.Join(l.ConfigDir, "imgforge", l.Cluster, role+".agekey")
 }
 
-func (l Locations) load(role, variable string) (Identity, error) {
-	absent := Identity{role: role, hint: fmt.Sprintf("set %s to its text or %s_FILE to a file", variable, variable)}
-	text, file := l.Getenv(variable), l.Getenv(variable+"_FILE")
-	path := l.path(role)
-	if path != "" {
-		absent.hint += ", or put it at " + path
-	}
-	var id Identity
-	var err error
+func (l Locations) load(role string) (id Identity, err error) {
+	name, own := variable(role), l.path(role)
+	text, file := l.Getenv(name), l.Getenv(name+"_FILE")
 	switch {
 	case text != "" && file != "":
-		return absent, fmt.Errorf("%s and %s_FILE are both set: unset one of them", variable, variable)
+		return Identity{}, fmt.Errorf("%s and %s_FILE are both set: unset one of them", name, name)
 	case text != "":
-		if id, err = NewIdentity(text); err != nil {
-			return absent, fmt.Errorf("%s: %w", variable, err)
-		}
-		id.from = variable
+		id, err = NewIdentity(text)
+		id.from = name
 	case file != "":
-		if id, err = readIdentity(file); err != nil {
-			return absent, fmt.Errorf("%s_FILE: %w", variable, err)
-		}
-	case path != "":
-		id, err = readIdentity(path)
+		name += "_FILE"
+		id, err = readIdentity(file)
+	case own != "":
+		name = role + " identity"
+		id, err = readIdentity(own)
 		if errors.Is(err, fs.ErrNotExist) {
-			return absent, nil
-		}
-		if err != nil {
-			return absent, fmt.Errorf("%s identity: %w", role, err)
+			return Identity{file: own}, nil
 		}
 	default:
-		return absent, nil
+		return Identity{}, nil
 	}
-	id.role, id.hint = role, absent.hint
+	if err != nil {
+		return Identity{}, fmt.Errorf("%s: %w", name, err)
+	}
+	id.file = own
 	return id, nil
 }
 
@@ -299,12 +301,12 @@ func (ids Identities) separate() (recipients, error) {
 // example's is. Nothing but the returned value holds it.
 func NewIdentities() (Identities, error) {
 	var ids Identities
-	for role, id := range map[string]*Identity{"leaf": &ids.Leaf, "authority": &ids.Authority} {
+	for _, id := range []*Identity{&ids.Leaf, &ids.Authority} {
 		key, err := age.GenerateX25519Identity()
 		if err != nil {
-			return Identities{}, fmt.Errorf("make %s identity: %w", role, err)
+			return Identities{}, fmt.Errorf("make identity: %w", err)
 		}
-		*id = Identity{keys: []age.Identity{key}, role: role, from: "memory", hint: "it was made for this run alone"}
+		*id = Identity{keys: []age.Identity{key}, from: "this run"}
 	}
 	return ids, nil
 }

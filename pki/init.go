@@ -83,10 +83,11 @@ func newIndex(cluster string, o Options) (*index, error) {
 	if _, err := parseAlgorithm(o.Algorithm); err != nil {
 		return nil, err
 	}
-	for _, id := range []Identity{o.Identities.Leaf, o.Identities.Authority} {
-		if !id.Present() {
-			return nil, id.absent()
-		}
+	if !o.Identities.Leaf.Present() {
+		return nil, o.Identities.Leaf.absent(roleLeaf)
+	}
+	if !o.Identities.Authority.Present() {
+		return nil, o.Identities.Authority.absent(roleAuthority)
 	}
 	if o.AuthorityDays < 0 {
 		return nil, fmt.Errorf("authorities of %d days would never be valid", o.AuthorityDays)

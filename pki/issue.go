@@ -3,6 +3,7 @@ package pki
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/imgforge/imgforge/internal/plan"
 )
@@ -126,6 +127,9 @@ func wanted(p *plan.Plan) (wants, error) {
 		w.certificates = append(w.certificates, c)
 	}
 	for _, k := range p.Keys {
+		if k.Kind == kindUser && slices.Contains(w.user, k) {
+			continue // one secret may serve several purposes
+		}
 		if err := claim(k.ID, k.Kind); err != nil {
 			return w, err
 		}

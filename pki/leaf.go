@@ -87,7 +87,7 @@ func (s *leafSigner) accept(want plan.Certificate, now, notAfter time.Time) erro
 		return fmt.Errorf("it has no common name")
 	case !notAfter.After(now):
 		return fmt.Errorf("it would end before it begins: its lifetime must be at least a day")
-	case want.Profile != "client" && len(want.DNS)+len(want.IPs) == 0:
+	case want.Profile != plan.ProfileClient && len(want.DNS)+len(want.IPs) == 0:
 		return fmt.Errorf("a %s certificate needs at least one name or address", want.Profile)
 	case notAfter.After(s.cert.NotAfter):
 		return fmt.Errorf("it would end on %s, after its authority %s, which ends on %s: set pki.leafDays to at most %d",

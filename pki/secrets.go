@@ -128,17 +128,17 @@ func (s *Store) open(e entry) ([]byte, error) {
 }
 
 func (s *Store) unsealEntry(e entry) ([]byte, error) {
-	id, to := s.ids.Leaf, s.index.Recipients.Leaves
+	role, id, to := roleLeaf, s.ids.Leaf, s.index.Recipients.Leaves
 	if e.guarded() {
-		id, to = s.ids.Authority, s.index.Recipients.Authorities
+		role, id, to = roleAuthority, s.ids.Authority, s.index.Recipients.Authorities
 	}
 	if !id.Present() {
-		return nil, fmt.Errorf("store %s: open %s: %w", s.dir, e.sealedPath(), id.absent())
+		return nil, fmt.Errorf("store %s: open %s: %w", s.dir, e.sealedPath(), id.absent(role))
 	}
 	secret, err := unseal(s.files[e.sealedPath()], id.keys, s.index.label(e))
 	if errors.Is(err, errNotForUs) {
 		return nil, fmt.Errorf("store %s: open %s: the %s identity of %s is not one of this store: use the one for %s",
-			s.dir, e.sealedPath(), id.role, id.from, strings.Join(to, " or "))
+			s.dir, e.sealedPath(), role, id.from, strings.Join(to, " or "))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("store %s: open %s: %w: %s", s.dir, e.sealedPath(), err, restore)
@@ -167,9 +167,10 @@ func (s *Store) checkPair(e entry, secret []byte) error {
 	return nil
 }
 
-// Secrets lists the names of the secrets that people set.
+// Secrets lists the names of the secrets that people set; never nil, which would
+// tell a plan that nobody knows.
 func (s *Store) Secrets() []string {
-	var out []string
+	out := []string{}
 	for _, e := range s.index.Entries {
 		if e.Kind == kindUser {
 			out = append(out, userName(e.ID))

@@ -26,7 +26,7 @@ import (
 const DefaultAuthorityDays = 3650
 
 // defaultPatience is how long a writing run waits for another one.
-const defaultPatience = 30 * time.Second
+const defaultPatience = 10 * time.Second
 
 // Options are what making a store needs besides a plan. Zero values take the
 // defaults.
