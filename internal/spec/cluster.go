@@ -107,7 +107,7 @@ type Roles struct {
 
 // Role is the nodes of one kind.
 type Role struct {
-	Count    int               `yaml:"count" doc:"How many nodes exist." min:"0" max:"5000"`
+	Count    int               `yaml:"count" doc:"How many nodes exist." eg:"3" min:"0" max:"5000"`
 	Reserve  *int              `yaml:"reserve" doc:"Slots prepared for later: adding one of them changes no other node. When left out: 2 masters (0 for a single one, 7 slots at most), 0 proxies, 8 workers (0 without workers)." min:"0" max:"5000"`
 	Reboot   *Window           `yaml:"reboot" doc:"When nodes may reboot for updates, divided among them; left out, they do not reboot by themselves."`
 	PublicIP string            `yaml:"publicIP" doc:"Flexible public address of the role; proxies hold it through keepalived." format:"ip" eg:"51.15.132.63"`

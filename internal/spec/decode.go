@@ -83,6 +83,10 @@ func (d *decoder) expect(n *yaml.Node, want yaml.Kind, path string, f field, wha
 		d.fail(n, path, "the file holds "+got+" where a cluster is "+what, "start from `imgforge init`")
 		return false
 	}
+	if f.format == "butane" || f.format == "pem" {
+		d.fail(n, path, fmt.Sprintf("is %s and must be one text", got), "write a bar behind the key, `"+f.key+": |`, and the text below it")
+		return false
+	}
 	d.fail(n, path, fmt.Sprintf("is %s and must be %s", got, what), instead("write "+f.key+": ", f.sample(), "write "+what))
 	return false
 }
@@ -218,6 +222,9 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, path string, f field) {
 
 func (d *decoder) integer(n *yaml.Node, v reflect.Value, path string, f field) {
 	example := instead("write "+f.key+": ", f.sample(), "write digits only")
+	if f.sample() == "" && f.min != nil && f.max != nil {
+		example = fmt.Sprintf("write %d to %d", *f.min, *f.max)
+	}
 	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
 		if _, err := strconv.ParseInt(n.Value, 10, 32); err == nil {
 			d.fail(n, path, fmt.Sprintf("%s is a text and must be a whole number", quote(n.Value)), "remove the quotes")

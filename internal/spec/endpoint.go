@@ -62,9 +62,9 @@ func (k *check) floating() {
 	}
 	switch p := k.Platform.Provider; p {
 	case "ec2", "hetzner":
-		k.err("endpoint.mode", "the network of "+p+" routes every address to one server, so a floating address cannot move", "write endpoint.mode: local, or network.mesh: tinc")
+		k.err(k.set("endpoint.mode", "network.mesh"), "the network of "+p+" routes every address to one server, so a floating address cannot move", "write endpoint.mode: local, or network.mesh: tinc")
 	case "scaleway", "openstack", "exoscale":
-		k.warn("endpoint.mode", p+" may drop traffic of an address that it did not give out", "allow endpoint.address on the masters' ports, or write network.mesh: tinc")
+		k.warn(k.set("endpoint.mode", "network.mesh"), p+" may drop traffic of an address that it did not give out", "allow endpoint.address on the masters' ports, or write network.mesh: tinc")
 	}
 	if k.Network.Interface != "" {
 		return
@@ -118,7 +118,7 @@ func (k *check) ports() {
 		k.port("network.port", k.Network.Port, true, "655")
 		k.port("network.port", k.Network.Port, false, "655")
 		if k.Network.Port == k.Endpoint.Port {
-			k.err("network.port", fmt.Sprintf("%d is endpoint.port as well", k.Network.Port), "write two different ports, as in 655 and 6443")
+			k.err(k.set("network.port", "endpoint.port"), fmt.Sprintf("%d is the port of both endpoint and mesh", k.Network.Port), "write endpoint.port: 6443 and network.port: 655")
 		}
 	case "wireguard":
 		k.port("network.port", k.Network.Port, false, "51820")

@@ -54,8 +54,6 @@ func (f field) sample() string {
 		return "[" + f.enum[0] + "]"
 	case len(f.enum) > 0:
 		return f.enum[0]
-	case f.min != nil:
-		return strconv.Itoa(*f.min)
 	}
 	return ""
 }

@@ -81,8 +81,10 @@ func cidrForm(f field, s string) (message, fix string) {
 	example := "write a network such as " + strings.Trim(f.sample(), "[]")
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		if a, err := netip.ParseAddr(s); err == nil {
+		if a, err := netip.ParseAddr(s); err == nil && f.key == "access" {
 			return quote(s) + " has no prefix length", "write " + netip.PrefixFrom(a, a.BitLen()).String() + " for this one address"
+		} else if err == nil {
+			return quote(s) + " has no prefix length", example
 		}
 		return quote(s) + " is not a network in CIDR notation", example
 	}
@@ -155,10 +157,10 @@ func urlForm(f field, s string) (message, fix string) {
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "":
 		return quote(s) + " is not a URL", example
-	case f.format == "https" && u.Scheme != "https":
+	case f.format == "https" && !strings.HasPrefix(s, "https://"):
 		return quote(s) + " is not an https URL", example
-	case u.Scheme != "http" && u.Scheme != "https":
-		return quote(s) + " has the scheme " + quote(u.Scheme), "write http or https"
+	case !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://"):
+		return quote(s) + " has the scheme " + quote(u.Scheme), "write http:// or https://"
 	case u.User != nil:
 		return "a URL holds a user name", keepSecret
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:

@@ -17,11 +17,11 @@ func minorList() string {
 	for _, m := range Minors() {
 		out = append(out, "1."+strconv.Itoa(m))
 	}
-	return list(out)
+	return choice(out)
 }
 
 func versionForm(s string) (message, fix string) {
-	known := "this imgforge knows " + minorList()
+	known := "write a version of " + minorList() + ", which this imgforge knows"
 	m := regexp.MustCompile(`^(v?)(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})(?:\.(0|[1-9]\d{0,3}))?([-+].*)?$`).FindStringSubmatch(s)
 	if m == nil {
 		return quote(s) + " is not a Kubernetes version", "write major.minor.patch, as in 1.36.3"

@@ -55,6 +55,9 @@ func (k *check) networks() {
 	for i, a := range nets {
 		for _, b := range nets[:i] {
 			if a.prefix.Overlaps(b.prefix) {
+				if !k.src.has(a.path) && k.src.has(b.path) {
+					a, b = b, a
+				}
 				k.err(a.path, fmt.Sprintf("%s for %s overlaps %s for %s (%s)", a.prefix, a.what, b.prefix, b.what, b.path), "write networks that share no address")
 			}
 		}
@@ -93,16 +96,16 @@ func (k *check) podRoom() {
 	if !ok || p.Bits() > 24 {
 		return
 	}
-	slots := 0
-	for _, r := range k.roles() {
-		slots += r.slots()
+	slots, ok := k.slots()
+	if !ok || slots > maxNodes {
+		return
 	}
 	if room := 1 << (24 - p.Bits()); slots > room {
 		need := p.Bits()
 		for 1<<(24-need) < slots && need > 8 {
 			need--
 		}
-		k.err("kubernetes.podCIDR", fmt.Sprintf("%s holds %d networks of /24 for %d nodes, the reserve included", p, room, slots), fmt.Sprintf("write a prefix of /%d or shorter", need))
+		k.err(k.set("kubernetes.podCIDR", "roles.worker.count", "roles.master.count"), fmt.Sprintf("kubernetes.podCIDR %s holds %d networks of /24 for %d nodes, the reserve included", p, room, slots), fmt.Sprintf("write kubernetes.podCIDR with a prefix of /%d or shorter", need))
 	}
 }
 

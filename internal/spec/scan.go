@@ -83,7 +83,7 @@ func load(data []byte, lines []string) (*yaml.Node, report.Problem, bool) {
 		return nil, syntax(err, lines), false
 	}
 	root := doc.Content[0]
-	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" && root.Value == "" {
+	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
 		return nil, empty(), false
 	}
 	switch err := decode(dec, &second); {
@@ -116,8 +116,7 @@ func decode(dec *yaml.Decoder, n *yaml.Node) (err error) {
 // yamlErrorForm is how yaml.v3 words its errors: "yaml: line 3: did not find ...".
 const yamlErrorForm = `^yaml: (?:line (\d+): )?(.*)$`
 
-// syntax turns a YAML error into a problem at the first character of its line,
-// which is all that the library tells.
+// syntax turns a YAML error into a problem at the first character of a line.
 func syntax(err error, lines []string) report.Problem {
 	text, line := err.Error(), 1
 	if m := regexp.MustCompile(yamlErrorForm).FindStringSubmatch(text); m != nil {
@@ -126,13 +125,43 @@ func syntax(err error, lines []string) report.Problem {
 			line = clamp(n, 1, len(lines))
 		}
 	}
+	line = culprit(lines, line)
 	content := lines[line-1]
 	indent := len(content) - len(strings.TrimLeft(content, " "))
 	fix := "check the indentation, the colons and the quotes of this line and the one above"
-	if strings.HasPrefix(content[indent:], "\t") {
+	switch {
+	case strings.HasPrefix(content[indent:], "\t"):
 		fix = "indent with spaces, not with tabs"
+	case strings.Contains(text, "max depth"):
+		text, fix = "the brackets nest too deep", "check the brackets: a cluster file needs few"
+	case strings.Contains(text, "unknown anchor"):
+		fix = "write the value out, or set the anchor with & before"
 	}
 	return at(line, indent+1, "this is not YAML: "+text, fix)
+}
+
+// maxSearch bounds the bytes that the search for a culprit may parse.
+const maxSearch = 16 << 20
+
+// culprit is the line below the longest part of the file that is YAML. The
+// library names the line where the mapping around a mistake begins, often
+// far above; its word counts only in files too large to search.
+func culprit(lines []string, fallback int) int {
+	size := 0
+	for _, l := range lines {
+		size += len(l) + 1
+	}
+	if size*len(lines) > maxSearch {
+		return fallback
+	}
+	for n := len(lines) - 1; n > 0; n-- {
+		var doc yaml.Node
+		err := decode(yaml.NewDecoder(strings.NewReader(strings.Join(lines[:n], "\n"))), &doc)
+		if err == nil || errors.Is(err, io.EOF) {
+			return min(n+1, len(lines))
+		}
+	}
+	return 1
 }
 
 func at(line, col int, message, fix string) report.Problem {

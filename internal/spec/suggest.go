@@ -30,6 +30,8 @@ func (d *decoder) unknown(key *yaml.Node, path string, fields []field) {
 	near, distance := nearest(key.Value, keys)
 	homes := homesOf(key.Value)
 	switch {
+	case key.Value == "users" || strings.Contains(strings.ToLower(key.Value), "ssh"):
+		d.fail(key, below, message, "remove it: nodes run no SSH server and nobody logs in")
 	case near != "" && (distance <= 1 || len(homes) == 0):
 		d.fail(key, below, message, "did you mean "+near+"?")
 		d.meant(join(path, near))

@@ -26,6 +26,17 @@ func (k *check) warn(path, message, fix string) {
 	k.problems = append(k.problems, report.Problem{Severity: report.Warning, Path: path, Message: message, Fix: fix})
 }
 
+// set is the first of some paths that the file sets, so that a problem of two
+// fields points at the one that was written.
+func (k *check) set(paths ...string) string {
+	for _, p := range paths {
+		if k.src.has(p) {
+			return p
+		}
+	}
+	return paths[0]
+}
+
 // role is a role with its name, in the order in which roles are planned.
 type role struct {
 	*Role
@@ -43,20 +54,38 @@ func (k *check) roles() []role {
 // slots counts existing and reserved nodes, within what the tags allow.
 func (r role) slots() int { return clamp(r.Count, 0, maxNodes) + clamp(*r.Reserve, 0, maxNodes) }
 
-// validate runs every check. Paths that could not be read are left out: what
-// follows from them would repeat the first problem in other words.
+// slots counts those of all roles. It reports false when a count is no count,
+// or when there are too many to say more about them.
+func (k *check) slots() (total int, ok bool) {
+	for _, r := range k.roles() {
+		if r.slots() != r.Count+*r.Reserve || k.src.doubtful(r.path+".count") || k.src.doubtful(r.path+".reserve") {
+			return 0, false
+		}
+		total += r.slots()
+	}
+	return total, true
+}
+
+// validate runs every check. Paths that could not be read, or have not the form
+// of their field, are left out of the rest: what follows from them would repeat
+// the first problem in other words.
 func validate(c *Cluster, src *Source) []report.Problem {
 	k := &check{Cluster: c, src: src}
 	k.tags(reflect.ValueOf(c).Elem(), "", field{})
+	malformed := map[string]bool{}
+	for _, p := range k.problems {
+		malformed[p.Path] = true
+	}
+	formal := len(k.problems)
 	for _, room := range []func(){
 		k.kubernetes, k.extraArgs, k.networks, k.mesh, k.endpoint, k.ports, k.counts, k.labels, k.windows,
 		k.names, k.addresses, k.hubs, k.disks, k.platform, k.trust, k.lists, k.settings, k.extra,
 	} {
 		room()
 	}
-	kept := k.problems[:0]
-	for _, p := range k.problems {
-		if !src.doubtful(p.Path) {
+	var kept []report.Problem
+	for i, p := range k.problems {
+		if !src.doubtful(p.Path) && (i < formal || !malformed[p.Path]) {
 			kept = append(kept, p)
 		}
 	}
@@ -96,9 +125,12 @@ func (k *check) text(path, value string, f field) {
 	switch {
 	case value == "" && f.required && !present:
 		k.err(path, "is missing", "write "+f.key+": "+f.placeholder())
-	case value == "" && present && (f.required || f.format != "" || len(f.enum) > 0):
+	case value == "" && present && f.required:
+		k.err(path, "is empty", "write "+f.key+": "+f.placeholder())
+	case value == "" && present && (f.format != "" || len(f.enum) > 0):
 		k.err(path, "is empty", "write "+f.key+": "+f.placeholder()+", or remove the key")
-	case value == "" || k.control(path, value, f.format):
+	case value == "" || !present: // a default needs no check, and one that follows from a bad value is not the author's
+	case k.control(path, value, f.format):
 	case len(f.enum) > 0:
 		k.oneOf(path, value, f.enum)
 	case f.format != "":
@@ -126,7 +158,13 @@ func (k *check) oneOf(path, value string, allowed []string) {
 		}
 	}
 	fix := "write " + choice(allowed)
-	if near, _ := nearest(value, allowed); near != "" {
+	near, _ := nearest(value, allowed)
+	for _, a := range allowed {
+		if len(a) > 2 && strings.HasPrefix(strings.ToLower(value), strings.ToLower(a)) {
+			near = a // Tuesday
+		}
+	}
+	if near != "" {
 		fix = "did you mean " + near + "? Allowed are " + list(allowed)
 	}
 	k.err(path, quote(value)+" is not known", fix)
