@@ -2,6 +2,7 @@ package forge
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -179,10 +180,11 @@ func claimKey(s payload.Secrets, node string) (key [32]byte, err error) {
 	if err != nil {
 		return key, err
 	}
-	if len(raw) != len(key) {
-		return key, fmt.Errorf("claim key of node %q has %d bytes instead of %d: restore the store from its history", node, len(raw), len(key))
+	plain, err := base64.StdEncoding.DecodeString(string(raw))
+	if err != nil || len(plain) != len(key) {
+		return key, fmt.Errorf("claim key of node %q is not %d bytes in base64: restore the store from git or a backup", node, len(key))
 	}
-	copy(key[:], raw)
+	copy(key[:], plain)
 	return key, nil
 }
 
