@@ -85,7 +85,6 @@ func sharedControlPlane(s *shared) error {
 	if !s.isMaster() {
 		return nil
 	}
-	s.directory(manifestDir, 0o700)
 	s.directory(etcdDataDir, 0o700)
 	s.directory(auditLogDir, 0o700)
 	if err := s.controlPlaneConfigs(); err != nil {

@@ -2,72 +2,71 @@ package profiles
 
 import (
 	"fmt"
+	"slices"
 
-	"github.com/imgforge/imgforge/internal/payload"
+	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/plan"
 )
 
-// A volume is a disk of its own under one folder. It is formatted when it is
-// empty and never wiped; it is found by its label, so that the order in which a
-// cloud attaches disks does not matter. Labels hold no character that systemd escapes.
-type volume struct {
-	device, label, path, unit, description string
-}
+// A volume is a disk of its own under one folder. Which device it is may differ
+// between the nodes of a role, so it is formatted and mounted after the claim and
+// not by Ignition.
+type volume struct{ name, folder, mode string }
 
-func dataVolume(device string) volume {
-	return volume{device, "imgforge_data", "/var/lib/data", "var-lib-data.mount", "Data disk"}
-}
+// unit is the volume's own instance of the unit that formats and mounts. A unit
+// of type mount would not do: it waits for its device before it looks whether
+// this node has one.
+func (v volume) unit() string { return "imgforge-disk@" + v.name + ".service" }
 
-func etcdVolume(device string) volume {
-	return volume{device, "imgforge_etcd", etcdDataDir, "var-lib-etcd.mount", "Disk of etcd's data"}
-}
-
-// volumes are those of a role, whose nodes must agree: a disk is formatted
-// before a node knows who it is, and units are the same on all nodes of a role.
-func (s *scope) volumes(nodes []plan.Node) ([]volume, error) {
+// volumes are those of a role: one that any of its slots has a device for.
+func (s *scope) volumes() []volume {
 	var out []volume
-	if s.isMaster() && s.plan.Etcd.DataDisk != "" {
-		out = append(out, etcdVolume(s.plan.Etcd.DataDisk))
-	}
-	for _, n := range nodes {
-		if first := nodes[0]; n.DataDisk != first.DataDisk {
-			return nil, fmt.Errorf("the data disk of %s is %s and that of %s is %s, but a role payload formats its disk before a node knows which it is: "+
-				"give all nodes of roles.%s the same dataDisk, or render each with --node", first.Name, orNone(first.DataDisk), n.Name, orNone(n.DataDisk), n.Role)
+	for _, v := range []volume{{"data", "/var/lib/data", "0755"}, {"etcd", etcdDataDir, "0700"}} {
+		if slices.ContainsFunc(s.plan.NodesOf(s.role.Name), func(n plan.Node) bool { return s.device(v, n) != "" }) {
+			out = append(out, v)
 		}
-	}
-	if len(nodes) > 0 && nodes[0].DataDisk != "" {
-		out = append(out, dataVolume(nodes[0].DataDisk))
-	}
-	return out, nil
-}
-
-func orNone(device string) string {
-	if device == "" {
-		return "none"
-	}
-	return device
-}
-
-// mountPoints are the folders that the kubelet waits for.
-func (s *shared) mountPoints() []string {
-	var out []string
-	for _, v := range s.disks {
-		out = append(out, v.path)
 	}
 	return out
 }
 
-// sharedDisks formats and mounts the role's own disks.
+// device is the device of a node's volume, "" for none.
+func (s *scope) device(v volume, n plan.Node) string {
+	switch {
+	case v.name == "data":
+		return n.DataDisk
+	case s.isMaster():
+		return s.plan.Etcd.DataDisk
+	}
+	return ""
+}
+
+// diskUnits are what the kubelet waits for, so that no pod ever writes below a
+// folder whose disk is not mounted.
+func (s *scope) diskUnits() []string {
+	var out []string
+	for _, v := range s.volumes() {
+		out = append(out, v.unit())
+	}
+	return out
+}
+
+// sharedDisks brings the units of the role's volumes; a node without the device
+// skips them.
 func sharedDisks(s *shared) error {
-	for _, v := range s.disks {
-		text, err := render("common/disk.mount", map[string]string{
-			"Description": v.description, "Label": v.label, "Path": v.path, "Kubelet": unitKubelet,
-		})
-		if err != nil {
-			return err
+	units := s.diskUnits()
+	if len(units) == 0 {
+		return nil
+	}
+	return s.butane("common/disks", map[string]any{"Claim": unitClaim, "Units": units})
+}
+
+// ownDisks names the node's devices.
+func ownDisks(o *own) error {
+	for _, v := range o.volumes() {
+		if device := o.device(v, o.node); device != "" {
+			text := fmt.Sprintf("DEVICE=%s\nFOLDER=%s\nMODE=%s\n", systemdWord(device), v.folder, v.mode)
+			o.file(artifact.File{Path: "/etc/imgforge/disks/" + v.name, Mode: 0o644, Contents: []byte(text)})
 		}
-		s.doc.Filesystems = append(s.doc.Filesystems, payload.Filesystem{Device: v.device, Format: "ext4", Label: v.label, Path: v.path})
-		s.unit(payload.Unit{Name: v.unit, Enabled: new(true), Contents: text})
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func parts() []part {
 	return append([]part{
 		{name: "cluster", shared: sharedCluster, own: ownCluster},
 		{name: "pki", shared: sharedPKI, own: ownPKI},
-		{name: "disks", shared: sharedDisks},
+		{name: "disks", shared: sharedDisks, own: ownDisks},
 		{name: "containerd", shared: sharedContainerd},
 		{name: "kubelet", shared: sharedKubelet, own: ownKubelet},
 		{name: "control plane", shared: sharedControlPlane, own: ownControlPlane},
@@ -54,8 +54,7 @@ func (s *scope) isMaster() bool { return s.role.Name == "master" }
 // shared collects what every node of a role has in common.
 type shared struct {
 	*scope
-	disks []volume
-	doc   payload.Document
+	doc payload.Document
 }
 
 // own collects the files of one node.
@@ -72,14 +71,13 @@ func Role(p *plan.Plan, role string, s payload.Secrets) (*payload.Document, erro
 	if err != nil {
 		return nil, err
 	}
-	nodes := p.NodesOf(role)
-	sh, secret, err := sc.sharedParts(nodes)
+	sh, secret, err := sc.sharedParts()
 	if err != nil {
 		return nil, err
 	}
 	doc := sh.doc
 	doc.Target = role
-	for _, n := range nodes {
+	for _, n := range p.NodesOf(role) {
 		files, err := sc.ownParts(n, secret)
 		if err != nil {
 			return nil, err
@@ -100,7 +98,7 @@ func Node(p *plan.Plan, node string, s payload.Secrets) (*payload.Document, erro
 	if err != nil {
 		return nil, err
 	}
-	sh, secret, err := sc.sharedParts([]plan.Node{n})
+	sh, secret, err := sc.sharedParts()
 	if err != nil {
 		return nil, err
 	}
@@ -125,12 +123,8 @@ func newScope(p *plan.Plan, role string, s payload.Secrets) (*scope, error) {
 // sharedParts runs every part's shared half. Secret files are returned apart
 // from the rest: they belong into the slots, so that sealing a slot seals all
 // that a node must keep to itself.
-func (s *scope) sharedParts(nodes []plan.Node) (*shared, []artifact.File, error) {
-	disks, err := s.volumes(nodes)
-	if err != nil {
-		return nil, nil, err
-	}
-	sh := &shared{scope: s, disks: disks, doc: payload.Document{
+func (s *scope) sharedParts() (*shared, []artifact.File, error) {
+	sh := &shared{scope: s, doc: payload.Document{
 		Role: s.role.Name, Variant: s.plan.OS.Variant, Version: s.plan.OS.VariantVersion, Extra: snippets(s.plan, s.role.Name),
 	}}
 	for _, p := range s.parts {

@@ -57,9 +57,6 @@ type haproxyPod struct {
 // sharedHAProxy adds haproxy where the role serves the endpoint or the edge. It
 // is the same on every node of a role: nothing in it depends on who runs it.
 func sharedHAProxy(s *shared) error {
-	if !s.isMaster() {
-		s.directory(manifestDir, 0o700) // which the kubelet watches on every node
-	}
 	conf, runs := newHAProxy(s.plan, s.role.Name)
 	if !runs {
 		return nil

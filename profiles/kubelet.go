@@ -45,12 +45,12 @@ func sharedKubelet(s *shared) error {
 	}
 	k := s.plan.Kubernetes
 	config, err := render("common/kubelet-config.yaml", map[string]any{
-		"CipherSuites": cipherSuites(), "DNSIP": k.DNSIP, "ClusterDomain": k.ClusterDomain, "MaxPods": k.MaxPods,
-		"Taints": taints, "Master": s.isMaster(),
+		"CipherSuites": cipherSuites(), "DNSIP": k.DNSIP, "ClusterDomain": k.ClusterDomain, "MaxPods": k.MaxPods, "Taints": taints,
 	})
 	if err != nil {
 		return err
 	}
+	s.directory(manifestDir, 0o700)
 	s.directory("/var/lib/kubelet", 0o700)
 	s.directory("/var/lib/kubelet/volumeplugins", 0o755)
 	s.file(artifact.File{Path: kubeletConfigPath, Mode: 0o600, Contents: []byte(config)})
@@ -73,7 +73,7 @@ func (s *shared) kubeletUnit() error {
 	}
 	text, err := render("common/kubelet.service", map[string]any{
 		"Claim": unitClaim, "Firewall": unitFirewall, "Mesh": unitMesh, "Containerd": unitContainerd,
-		"Command": append(command, "--node-labels=${LABELS}"), "Mounts": s.mountPoints(),
+		"Command": append(command, "--node-labels=${LABELS}"), "Disks": s.diskUnits(),
 	})
 	if err != nil {
 		return err
@@ -154,11 +154,15 @@ func (s *shared) registryCredentials() error {
 // systemdArgument quotes one word of a command line. The words ${NODE} and
 // ${ADDRESS} stay variables, which the unit's environment file sets.
 func systemdArgument(s string) string {
-	s = strings.NewReplacer("${NODE}", "${NODE}", "${ADDRESS}", "${ADDRESS}", "$", "$$", "%", "%%", `\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s)
-	if strings.ContainsAny(s, " \t'\";\\") {
-		return `"` + s + `"`
+	return systemdWord(strings.NewReplacer("${NODE}", "${NODE}", "${ADDRESS}", "${ADDRESS}", "$", "$$", "%", "%%").Replace(s))
+}
+
+// systemdWord quotes a value where systemd expands nothing, as in an environment file.
+func systemdWord(s string) string {
+	if !strings.ContainsAny(s, " \t\n'\";#\\") {
+		return s
 	}
-	return s
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
 }
 
 // proxyDropin makes a unit use the cluster's HTTP proxy.
@@ -170,13 +174,8 @@ func proxyDropin(s plan.Settings) []payload.Dropin {
 	b.WriteString("[Service]\n")
 	for _, v := range [][2]string{{"HTTP_PROXY", s.HTTPProxy}, {"HTTPS_PROXY", s.HTTPSProxy}, {"NO_PROXY", strings.Join(s.NoProxy, ",")}} {
 		if v[1] != "" {
-			fmt.Fprintf(&b, "Environment=%s\n", systemdSetting(v[0]+"="+v[1]))
+			fmt.Fprintf(&b, "Environment=%s\n", systemdWord(strings.ReplaceAll(v[0]+"="+v[1], "%", "%%")))
 		}
 	}
 	return []payload.Dropin{{Name: "20-http-proxy.conf", Contents: b.String()}}
-}
-
-// systemdSetting quotes a value in which systemd expands specifiers but no variables.
-func systemdSetting(s string) string {
-	return `"` + strings.NewReplacer("%", "%%", `\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
 }

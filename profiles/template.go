@@ -62,11 +62,25 @@ func execute(t *template.Template, name string, data any) (string, error) {
 }
 
 // quote is a double-quoted string that YAML, JSON and TOML all read back as s.
+// JSON leaves characters bare that YAML does not take as they are: controls above
+// ASCII, the byte order mark and the two noncharacters beside it.
 func quote(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", errors.New("a value that is not UTF-8 cannot be quoted")
 	}
-	return toJSON(s)
+	text, err := toJSON(s)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if r >= 0x7f && r < 0xa0 || r == 0xfeff || r == 0xfffe || r == 0xffff {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String(), nil
 }
 
 // toJSON is v as JSON, which is also YAML, on one line and without HTML escapes.
