@@ -5,15 +5,6 @@ import (
 	"fmt"
 )
 
-// Paths on a node that both the profiles and the node helper know.
-const (
-	NodeFilePath    = "/etc/imgforge/node.json"
-	ClusterFilePath = "/etc/imgforge/cluster.json"
-	SlotDir         = "/etc/imgforge/slots"
-	SlotSuffix      = ".slot"
-	ClaimedPath     = "/var/lib/imgforge/claimed"
-)
-
 // NodeFile is /etc/imgforge/node.json: who this node is. It holds no secret,
 // but only the claimed node has it, so it stands for the identity.
 type NodeFile struct {

@@ -1,0 +1,157 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"time"
+
+	"github.com/imgforge/imgforge/internal/artifact"
+)
+
+// Exit codes, the same as those of imgforge.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+const usage = `imgforge-node is the helper on every node of a cluster made with imgforge.
+
+  imgforge-node claim                     make this machine the node that its name, or its claim line, says
+  imgforge-node wipe                      remove cached copies of the payload once cloud-init has ended
+  imgforge-node check endpoint|proxy      what keepalived asks: may this node hold the floating address?
+  imgforge-node notify TYPE NAME STATE [PRIORITY]
+                                          what keepalived tells: record it for the status
+  imgforge-node codes                     list every boot code and what to change
+  imgforge-node version
+
+Flags: --root DIR  a folder instead of /    --config FILE  node.json    --wait 60s  how long claim waits for a name
+`
+
+// options are the flags of every command.
+type options struct {
+	root, config string
+	wait         time.Duration
+}
+
+// Run is the whole program: arguments in, exit code out.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	words, o, err := parse(args)
+	if err != nil || len(words) == 0 {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprint(stdout, usage)
+			return exitDone
+		}
+		if err != nil {
+			fmt.Fprintf(stderr, "imgforge-node: %v\n", err)
+		}
+		fmt.Fprint(stderr, usage)
+		return exitUsage
+	}
+	err, known := dispatch(ctx, words, o, stdout, stderr)
+	if !known {
+		fmt.Fprintf(stderr, "imgforge-node: unknown command %q\n%s", words, usage)
+		return exitUsage
+	}
+	if err != nil {
+		host{o.root}.console(stderr, err.Error())
+		return exitFailed
+	}
+	return exitDone
+}
+
+// parse takes flags before and after the command's words: keepalived appends
+// words of its own to the command it is given.
+func parse(args []string) (words []string, o options, err error) {
+	set := flag.NewFlagSet("imgforge-node", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&o.root, "root", "/", "")
+	set.StringVar(&o.config, "config", "", "")
+	set.DurationVar(&o.wait, "wait", time.Minute, "")
+	for {
+		if err := set.Parse(args); err != nil {
+			return nil, o, err
+		}
+		args = set.Args()
+		if len(args) == 0 {
+			break
+		}
+		words, args = append(words, args[0]), args[1:]
+	}
+	if o.config == "" {
+		o.config = host{o.root}.path(artifact.NodeFilePath)
+	}
+	return words, o, nil
+}
+
+func dispatch(ctx context.Context, words []string, o options, stdout, stderr io.Writer) (err error, known bool) {
+	check := Check{Root: o.root, Config: o.config}
+	rest := len(words) - 1
+	switch {
+	case words[0] == "claim" && rest == 0:
+		return newClaim(o, stdout, stderr).Run(ctx), true
+	case words[0] == "wipe" && rest == 0:
+		return wipeWhenDone(ctx, host{o.root}, 10*time.Minute), true
+	case words[0] == "check" && rest == 1 && words[1] == "endpoint":
+		return check.Endpoint(ctx), true
+	case words[0] == "check" && rest == 1 && words[1] == "proxy":
+		return check.Proxy(ctx), true
+	case words[0] == "notify":
+		return Notify(o.root, words[1:]), true
+	case words[0] == "codes" && rest == 0:
+		return printCodes(stdout), true
+	case words[0] == "version" && rest == 0:
+		_, err := fmt.Fprintln(stdout, "imgforge-node", version())
+		return err, true
+	}
+	return nil, false
+}
+
+// newClaim wires a claim to the running system, or, with another root, to nothing.
+func newClaim(o options, stdout, stderr io.Writer) Claim {
+	c := Claim{Root: o.root, Stdout: stdout, Stderr: stderr, Wait: o.wait, Fault: func(string) {},
+		SetHostname: func(string) error { return nil },
+		Later:       func(...string) error { return nil }}
+	if o.root == "/" {
+		c.SetHostname = setHostname
+		c.Later = afterCloudInit
+	}
+	return c
+}
+
+// afterCloudInit has systemd run the helper behind cloud-init's last stage. The
+// claim cannot wait for it: that stage starts the claim on the first boot.
+func afterCloudInit(args ...string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("systemd-run", append([]string{"--quiet", "--no-block", "--collect", "--unit=imgforge-wipe",
+		"--property=After=cloud-final.service", self}, args...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("systemd-run: %w: %s", err, out)
+	}
+	return nil
+}
+
+func printCodes(w io.Writer) error {
+	for _, c := range Codes() {
+		if _, err := fmt.Fprintf(w, "%d %s (%s): %s\n    change: %s\n", c.Number, c.Name, c.Step, c.What, c.Change); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
