@@ -121,11 +121,11 @@ func (k *check) login(path string, key, value *yaml.Node) {
 
 // secretLineForm is a setting of a file's own syntax whose name announces a
 // secret, with a value that is neither a path nor a reference.
-const secretLineForm = `(?im)^[ \t]*[\w.-]*(?:password|passwd|passphrase|secret|token|api_?key|private_?key|preshared_?key)["']?[ \t]*[:=][ \t]*["']?[^\s"'/$%{<]\S{5,}`
+var secretLineForm = regexp.MustCompile(`(?im)^[ \t]*[\w.-]*(?:password|passwd|passphrase|secret|token|api_?key|private_?key|preshared_?key)["']?[ \t]*[:=][ \t]*["']?[^\s"'/$%{<]\S{5,}`)
 
 // secretLine is the line of a text, from 1, that sets a secret; 0 when none does.
 func secretLine(s string) int {
-	m := regexp.MustCompile(secretLineForm).FindStringIndex(s)
+	m := secretLineForm.FindStringIndex(s)
 	if m == nil {
 		return 0
 	}

@@ -24,7 +24,7 @@ func conforms(f field, s string) (message, fix string) {
 	case "name":
 		return nameForm(s)
 	case "peer":
-		return expect(s, `^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`, "cannot name a mesh peer", "write lower-case letters, digits and hyphens, as in "+suggestLabel(s))
+		return expect(s, peerForm, "cannot name a mesh peer", "write lower-case letters, digits and hyphens, as in "+suggestLabel(s))
 	case "secret":
 		// The value may be the secret itself, so it is not shown.
 		if message, _ := nameForm(s); message != "" {
@@ -49,7 +49,7 @@ func conforms(f field, s string) (message, fix string) {
 			return quote(s) + " is not the path of a block device", "write one below /dev, as in " + f.sample()
 		}
 	case "interface":
-		if message, fix = expect(s, `^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$`, "is not an interface name", "write at most 15 letters, digits, dots and hyphens, as in eth0"); message != "" {
+		if message, fix = expect(s, interfaceForm, "is not an interface name", "write at most 15 letters, digits, dots and hyphens, as in eth0"); message != "" {
 			return message, fix
 		}
 		return without(s, []string{"lo", "mesh0", "wg0", "cni0", "flannel.1"}, "is not the node's own network", "write the interface of the network, as in eth0")
@@ -61,8 +61,8 @@ func conforms(f field, s string) (message, fix string) {
 	return "", ""
 }
 
-func expect(s, form, problem, fix string) (string, string) {
-	if regexp.MustCompile(form).MatchString(s) {
+func expect(s string, form *regexp.Regexp, problem, fix string) (string, string) {
+	if form.MatchString(s) {
 		return "", ""
 	}
 	return quote(s) + " " + problem, fix
@@ -115,9 +115,15 @@ func ipForm(f field, s string) (message, fix string) {
 	return "", ""
 }
 
-const labelForm = `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`
+// Forms of names, compiled once: a large file has thousands of them.
+var (
+	labelForm     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	peerForm      = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`)
+	interfaceForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$`)
+	notLabel      = regexp.MustCompile(`[^a-z0-9]+`)
+)
 
-func isLabel(s string) bool { return regexp.MustCompile(labelForm).MatchString(s) }
+func isLabel(s string) bool { return labelForm.MatchString(s) }
 
 // isDomain accepts names in either case: DNS does.
 func isDomain(s string) bool {
@@ -144,7 +150,7 @@ func nameForm(s string) (message, fix string) {
 
 // suggestLabel turns a text into the DNS label that was probably meant.
 func suggestLabel(s string) string {
-	s = regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(s), "-")
+	s = notLabel.ReplaceAllString(strings.ToLower(s), "-")
 	if s = strings.Trim(s[:min(len(s), 40)], "-"); s == "" {
 		return "node-1"
 	}

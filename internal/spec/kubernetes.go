@@ -47,7 +47,7 @@ func (k *check) kubernetes() {
 }
 
 // flagForm is a flag's name without dashes in front.
-const flagForm = `^[a-z0-9]+(-[a-z0-9]+)*$`
+var flagForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (k *check) extraArgs() {
 	args := k.Kubernetes.ExtraArgs
@@ -66,7 +66,7 @@ func (k *check) extraArgs() {
 			switch bare := strings.TrimLeft(name, "-"); {
 			case bare != name && bare != "":
 				k.err(path, quote(name)+" has dashes in front", "write "+bare)
-			case !regexp.MustCompile(flagForm).MatchString(name):
+			case !flagForm.MatchString(name):
 				k.err(path, quote(name)+" is not the name of a flag", "write it as `"+c.component+" --help` does, without the dashes in front")
 			case ReservedFlag(c.component, name):
 				k.err(path, "imgforge sets --"+name+" of "+c.component+" itself", flagRemedy(name))

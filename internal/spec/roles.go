@@ -118,7 +118,8 @@ func (k *check) labelMap(path string, labels map[string]string) {
 	}
 }
 
-const qualifiedForm = `^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`
+// qualifiedForm is the name part of label and taint keys, and their values.
+var qualifiedForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`)
 
 func labelKey(s string) bool {
 	name := s
@@ -128,10 +129,10 @@ func labelKey(s string) bool {
 		}
 		name = rest
 	}
-	return regexp.MustCompile(qualifiedForm).MatchString(name)
+	return qualifiedForm.MatchString(name)
 }
 
-func labelValue(s string) bool { return s == "" || regexp.MustCompile(qualifiedForm).MatchString(s) }
+func labelValue(s string) bool { return s == "" || qualifiedForm.MatchString(s) }
 
 // kubeletMaySet follows the NodeRestriction admission plugin and the kubelet's
 // own check of --node-labels.

@@ -137,6 +137,9 @@ func syntax(err error, lines []string) report.Problem {
 	case strings.Contains(text, "unknown anchor"):
 		fix = "write the value out, or set the anchor with & before"
 	}
+	if what, _ := secretIn(text); what != "" {
+		text = "a name is " + what
+	}
 	return at(line, indent+1, "this is not YAML: "+text, fix)
 }
 

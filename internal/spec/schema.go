@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -133,9 +132,9 @@ func pattern(format string) string {
 	case "ipv4":
 		return `^\d{1,3}(\.\d{1,3}){3}$`
 	case "name", "secret":
-		return labelForm
+		return labelForm.String()
 	case "peer":
-		return strings.Replace(labelForm, "a-z0-9-", "a-z0-9_-", 1)
+		return peerForm.String()
 	case "clock":
 		return `^([01]\d|2[0-3]):[0-5]\d$`
 	case "device":

@@ -13,32 +13,35 @@ import (
 const keepSecret = "remove it, run `imgforge secret set NAME`, and refer to it by name where a field ends in Ref"
 
 // secretForms are texts that are secrets whatever their key is called. Each
-// has a fixed prefix or frame, so that no address, name or path is taken for one.
-func secretForms() []struct{ what, form string } {
-	return []struct{ what, form string }{
-		{"a private key", `-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----`},
-		{"an age identity", `(?i)AGE-SECRET-KEY-1[0-9A-Z]{8,}`},
-		{"a JSON web token", `\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`},
-		{"an AWS access key", `\b(AKIA|ASIA)[0-9A-Z]{16}\b`},
-		{"a Scaleway access key", `\bSCW[0-9A-Z]{17}\b`},
-		{"an Exoscale API key", `\bEXO[0-9a-f]{24,}\b`},
-		{"a GitHub token", `\b(gh[opsur]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})`},
-		{"a GitLab token", `\bglpat-[A-Za-z0-9_-]{16,}`},
-		{"a Slack token", `\bxox[abprs]-[A-Za-z0-9-]{10,}`},
-		{"a bootstrap token", `(^|[\s"'=:])[a-z0-9]{6}\.[a-z0-9]{16}($|[\s"',])`},
-		{"a password hash", `\$(1|2[aby]|5|6|y|gy|7|argon2id?)\$[^\s$]*\$?[./A-Za-z0-9$=,]{8,}`},
-		{"a password in a URL", `\b[a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/@]+@`},
-		{"a bearer token", `(?i)\b(bearer|basic) [A-Za-z0-9+/._~-]{16,}=*`},
-	}
+// has a fixed prefix or frame, so that no address, name or path is taken for
+// one, and a part that is cheap to look for first.
+var secretForms = [...]struct {
+	what, part string
+	form       *regexp.Regexp
+}{
+	{"a private key", "PRIVATE KEY", regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----`)},
+	{"an age identity", "-", regexp.MustCompile(`(?i)AGE-SECRET-KEY-1[0-9A-Z]{8,}`)},
+	{"a JSON web token", "eyJ", regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`)},
+	{"an AWS access key", "A", regexp.MustCompile(`\b(AKIA|ASIA)[0-9A-Z]{16}\b`)},
+	{"a Scaleway access key", "SCW", regexp.MustCompile(`\bSCW[0-9A-Z]{17}\b`)},
+	{"an Exoscale API key", "EXO", regexp.MustCompile(`\bEXO[0-9a-f]{24,}\b`)},
+	{"a GitHub token", "gh", regexp.MustCompile(`\bgh[opsur]_[A-Za-z0-9]{20,}`)},
+	{"a GitHub token", "github_pat_", regexp.MustCompile(`\bgithub_pat_[A-Za-z0-9_]{20,}`)},
+	{"a GitLab token", "glpat-", regexp.MustCompile(`\bglpat-[A-Za-z0-9_-]{16,}`)},
+	{"a Slack token", "xox", regexp.MustCompile(`\bxox[abprs]-[A-Za-z0-9-]{10,}`)},
+	{"a bootstrap token", ".", regexp.MustCompile(`(^|[\s"'=:])[a-z0-9]{6}\.[a-z0-9]{16}($|[\s"',])`)},
+	{"a password hash", "$", regexp.MustCompile(`\$(1|2[aby]|5|6|y|gy|7|argon2id?)\$[^\s$]*\$?[./A-Za-z0-9$=,]{8,}`)},
+	{"a password in a URL", "://", regexp.MustCompile(`\b[a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/@]+@`)},
+	{"a bearer token", " ", regexp.MustCompile(`(?i)\b(bearer|basic) [A-Za-z0-9+/._~-]{16,}=*`)},
 }
 
 // secretIn names the secret that a text holds, and its offset; "" when none.
 func secretIn(s string) (what string, offset int) {
-	if len(s) < 6 {
-		return "", 0
-	}
-	for _, f := range secretForms() {
-		if m := regexp.MustCompile(f.form).FindStringIndex(s); m != nil {
+	for _, f := range secretForms {
+		if len(s) < 12 || !strings.Contains(s, f.part) {
+			continue
+		}
+		if m := f.form.FindStringIndex(s); m != nil {
 			return f.what, m[0]
 		}
 	}

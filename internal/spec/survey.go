@@ -101,5 +101,8 @@ func pathKey(key *yaml.Node) string {
 	if key.Kind != yaml.ScalarNode || key.Value == "" || len(key.Value) > 320 || strings.ContainsAny(key.Value, " \t\r\n[]\"'") {
 		return "?"
 	}
+	if what, _ := secretIn(key.Value); what != "" {
+		return "?" // paths are printed
+	}
 	return key.Value
 }
