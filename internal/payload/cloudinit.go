@@ -74,7 +74,7 @@ func convert(config types.Config) (*cloudConfig, error) {
 	if len(problems) > 0 {
 		return nil, &Invalid{Problems: problems}
 	}
-	c := &cloudConfig{DisableRoot: true, WriteFiles: t.writes, Users: []cloudUser{}}
+	c := &cloudConfig{DisableRoot: true, WriteFiles: t.writes}
 	for _, script := range [...]struct{ name, text string }{
 		{"disks", disksScript(config.Storage.Filesystems)},
 		{"tree", t.script()},

@@ -1,7 +1,6 @@
 package payload
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -56,10 +55,7 @@ func presets(units []types.Unit) []preset {
 		if u.Enabled == nil {
 			continue
 		}
-		template, instance := u.Name, ""
-		if at, dot := strings.Index(u.Name, "@"), strings.LastIndex(u.Name, "."); at >= 0 && at < dot {
-			template, instance = u.Name[:at+1]+u.Name[dot:], u.Name[at+1:dot]
-		}
+		template, instance, isInstance := instanceOf(u.Name)
 		key := template + "-disabled"
 		if *u.Enabled {
 			key = template + "-enabled"
@@ -68,7 +64,7 @@ func presets(units []types.Unit) []preset {
 			byKey[key] = &preset{unit: template, enable: *u.Enabled}
 			keys = append(keys, key)
 		}
-		if template != u.Name {
+		if isInstance {
 			byKey[key].instances = append(byKey[key].instances, instance)
 		}
 	}
@@ -79,6 +75,19 @@ func presets(units []types.Unit) []preset {
 	}
 	return out
 }
+
+// instanceOf splits echo@foo.service into echo@.service and foo. A template is
+// its own instance with no name, as Ignition sees it.
+func instanceOf(unit string) (template, instance string, ok bool) {
+	at, dot := strings.Index(unit, "@"), strings.LastIndex(unit, ".")
+	if at < 0 || dot <= at {
+		return unit, "", false
+	}
+	return unit[:at+1] + unit[dot:], unit[at+1 : dot], true
+}
+
+// isTemplate tells of a unit that cannot run without an instance.
+func isTemplate(unit string) bool { return strings.Contains(unit, "@.") }
 
 func enablePreset(units []types.Unit) string {
 	var b strings.Builder
@@ -141,6 +150,8 @@ func runCommands(t *tree, units []types.Unit) [][]string {
 	var enabled, changed, masked []string
 	for _, u := range units {
 		switch {
+		case isTemplate(u.Name):
+			continue
 		case value(u.Mask):
 			masked = append(masked, u.Name)
 			continue
@@ -201,48 +212,4 @@ func rereads(writes []writeFile, fetches []fetch) [][]string {
 		}
 	}
 	return cmds
-}
-
-// cloudUser is one entry of users.
-type cloudUser struct {
-	Name         string   `yaml:"name"`
-	Gecos        string   `yaml:"gecos,omitempty"`
-	HomeDir      string   `yaml:"homedir,omitempty"`
-	Shell        string   `yaml:"shell,omitempty"`
-	UID          *int     `yaml:"uid,omitempty"`
-	System       bool     `yaml:"system,omitempty"`
-	PrimaryGroup string   `yaml:"primary_group,omitempty"`
-	Groups       []string `yaml:"groups,omitempty"`
-	NoCreateHome bool     `yaml:"no_create_home,omitempty"`
-	NoUserGroup  bool     `yaml:"no_user_group,omitempty"`
-	NoLogInit    bool     `yaml:"no_log_init,omitempty"`
-	LockPasswd   bool     `yaml:"lock_passwd"`
-	Passwd       string   `yaml:"passwd,omitempty"`
-	SSHKeys      []string `yaml:"ssh_authorized_keys,omitempty"`
-}
-
-// cloudUsers are the groups and users of a config; without any, no user is
-// made, not even the distribution's default one.
-func cloudUsers(p types.Passwd) ([]string, []cloudUser) {
-	var groups []string
-	for _, g := range p.Groups {
-		groups = append(groups, g.Name)
-	}
-	users := []cloudUser{}
-	for _, u := range p.Users {
-		c := cloudUser{
-			Name: u.Name, Gecos: value(u.Gecos), HomeDir: value(u.HomeDir), Shell: cmp.Or(value(u.Shell), "/bin/bash"),
-			UID: u.UID, System: value(u.System), PrimaryGroup: value(u.PrimaryGroup),
-			NoCreateHome: value(u.NoCreateHome), NoUserGroup: value(u.NoUserGroup), NoLogInit: value(u.NoLogInit),
-			LockPasswd: value(u.PasswordHash) == "", Passwd: value(u.PasswordHash),
-		}
-		for _, g := range u.Groups {
-			c.Groups = append(c.Groups, string(g))
-		}
-		for _, k := range u.SSHAuthorizedKeys {
-			c.SSHKeys = append(c.SSHKeys, string(k))
-		}
-		users = append(users, c)
-	}
-	return groups, users
 }

@@ -1,0 +1,58 @@
+package payload
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/imgforge/imgforge/internal/artifact"
+)
+
+// listing is one line per file, sorted.
+func listing(files []artifact.File) string {
+	var lines []string
+	for _, f := range files {
+		lines = append(lines, fmt.Sprintf("%s %04o %s:%s %x\n", f.Path, f.Mode, f.User, f.Group, sha256.Sum256(f.Contents)))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+func TestFilesOfEveryFormat(t *testing.T) {
+	doc := worker()
+	var want []artifact.File
+	for _, f := range doc.Files {
+		f.Mode = uint32(orMode(f.Mode, 0o644))
+		want = append(want, f)
+	}
+	for _, f := range []string{FormatButane, FormatIgnition, FormatCloudInit} {
+		got, err := Files(mustRender(t, doc, Options{Format: f}).Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			i := slices.IndexFunc(got, func(g artifact.File) bool { return g.Path == w.Path })
+			if i < 0 {
+				t.Errorf("%s: %s is missing", f, w.Path)
+			} else if string(got[i].Contents) != string(w.Contents) || got[i].Mode != w.Mode {
+				t.Errorf("%s: %s is %04o %q", f, w.Path, got[i].Mode, got[i].Contents)
+			}
+		}
+		for _, path := range []string{"/etc/systemd/system/imgforge-claim.service", "/etc/imgforge/slots/worker-2.slot/etc/imgforge/node.json"} {
+			if !slices.ContainsFunc(got, func(g artifact.File) bool { return g.Path == path }) {
+				t.Errorf("%s: %s is missing", f, path)
+			}
+		}
+	}
+}
+
+func TestFilesRefusesJunk(t *testing.T) {
+	for _, in := range []string{"", "{", "#cloud-config\nwrite_files: 3\n", "#cloud-config\nwrite_files: [{path: /x, encoding: rot13, permissions: '0644'}]\n",
+		`{"ignition":{"version":"9.0.0"}}`, "variant: flatcar\n"} {
+		if files, err := Files([]byte(in)); err == nil {
+			t.Errorf("%q gave %v", in, files)
+		}
+	}
+}
