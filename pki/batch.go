@@ -267,10 +267,14 @@ func (b *batch) anchor(p *plan.Plan) {
 			continue
 		}
 		old, ok := b.next.Anchors[r.Name]
-		if ok && old.Count+old.Reserve == r.Slots && r.Count <= r.Slots {
+		if ok && old.Slots() == r.Slots {
 			continue
 		}
-		b.next.Anchors[r.Name] = plan.Anchor{Count: r.Count, Reserve: r.Slots - r.Count}
+		founding := r.Count
+		if ok {
+			founding = old.Founding
+		}
+		b.next.Anchors[r.Name] = plan.Anchor{Count: r.Count, Reserve: r.Slots - r.Count, Founding: founding}
 		b.relabelled = true
 	}
 }

@@ -134,10 +134,10 @@ func TestAnchorsStayUntilTheSlotsChange(t *testing.T) {
 		count, slots int
 		want         plan.Anchor
 	}{
-		{"first", 2, 4, plan.Anchor{Count: 2, Reserve: 2}},
-		{"within the reserve", 4, 4, plan.Anchor{Count: 2, Reserve: 2}},
-		{"fewer", 1, 4, plan.Anchor{Count: 2, Reserve: 2}},
-		{"beyond the reserve", 5, 7, plan.Anchor{Count: 5, Reserve: 2}},
+		{"first", 2, 4, plan.Anchor{Count: 2, Reserve: 2, Founding: 2}},
+		{"within the reserve", 4, 4, plan.Anchor{Count: 2, Reserve: 2, Founding: 2}},
+		{"fewer", 1, 4, plan.Anchor{Count: 2, Reserve: 2, Founding: 2}},
+		{"beyond the reserve", 5, 7, plan.Anchor{Count: 5, Reserve: 2, Founding: 2}},
 	}
 	for _, step := range steps {
 		p.Roles[1].Count, p.Roles[1].Slots = step.count, step.slots

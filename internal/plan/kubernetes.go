@@ -72,7 +72,7 @@ func etcdOf(c *spec.Cluster, sizes []roleSize, nodes []Node) Etcd {
 	founders := 0
 	for _, s := range sizes {
 		if s.name == Master {
-			founders = s.founding
+			founders = s.founders
 		}
 	}
 	var members []string

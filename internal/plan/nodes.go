@@ -25,6 +25,8 @@ type roleSize struct {
 	// founding is the count that data of other nodes may depend on: the anchored
 	// one, so that raising the count within the reserve moves nothing.
 	founding int
+	// founders is how many of the first slots may found etcd.
+	founders int
 	// outgrown tells that an anchor exists and no longer holds.
 	outgrown bool
 }
@@ -39,12 +41,15 @@ func sizesOf(c *spec.Cluster, f Facts) []roleSize {
 			reserve = *s.spec.Reserve
 		}
 		s.count, s.slots, s.founding = s.spec.Count, s.spec.Count+reserve, s.spec.Count
+		s.founders = s.count
 		a, anchored := f.Anchors[s.name]
 		if !anchored {
 			continue
 		}
-		if a.Reserve == reserve && s.count <= a.Count+a.Reserve {
-			s.slots, s.founding = a.Count+a.Reserve, a.Count
+		// A count below it means that those nodes are given up, also as founders.
+		s.founders = min(a.Founding, s.count)
+		if a.holds(s.count, reserve) {
+			s.slots, s.founding = a.Slots(), a.Count
 		} else {
 			s.outgrown = true
 		}

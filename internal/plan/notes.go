@@ -15,7 +15,7 @@ func notesOf(c *spec.Cluster, f Facts, sizes []roleSize, p *Plan) []string {
 		if s.outgrown {
 			a := f.Anchors[s.name]
 			out = append(out, fmt.Sprintf("%s: %d nodes and a reserve of %d no longer fit the %d slots first issued (%d and %d): %s change.",
-				s.name, s.count, s.slots-s.count, a.Count+a.Reserve, a.Count, a.Reserve, changedBy(s.name, p)))
+				s.name, s.count, s.slots-s.count, a.Slots(), a.Count, a.Reserve, changedBy(s.name, p)))
 		}
 	}
 	if !p.Etcd.Founded && len(f.Anchors) > 0 {

@@ -44,12 +44,23 @@ type Facts struct {
 	Secrets []string `json:"secrets,omitempty"`
 }
 
-// Anchor is a role's count and reserve when its slots were first issued.
-// While Reserve is unchanged and the new count fits Count+Reserve, the slots
-// stay exactly those; otherwise they are planned anew.
+// Anchor is a role's count and reserve when its slots were last issued. While the
+// new count fits them and the reserve is unchanged, or count and reserve still add up
+// to the same, the slots stay exactly those; otherwise they are planned anew.
 type Anchor struct {
 	Count   int `json:"count"`
 	Reserve int `json:"reserve"`
+	// Founding is the count of the very first issue. It outlives every growth: the
+	// masters that may found etcd stay the same ones.
+	Founding int `json:"founding"`
+}
+
+// Slots is the number of slots that the anchor holds.
+func (a Anchor) Slots() int { return a.Count + a.Reserve }
+
+// holds tells whether a count and reserve are served by the anchored slots.
+func (a Anchor) holds(count, reserve int) bool {
+	return count+reserve == a.Slots() || reserve == a.Reserve && count <= a.Slots()
 }
 
 // Kubernetes is the version and what depends on it.

@@ -95,13 +95,14 @@ func carried(p *Plan) *Plan {
 }
 
 func TestRaisingACountWithinTheReserveChangesNothingThatPayloadsCarry(t *testing.T) {
-	anchors := Facts{Anchors: map[string]Anchor{Master: {Count: 3, Reserve: 2}, Proxy: {Count: 2}, Worker: {Count: 3, Reserve: 8}}}
+	anchors := Facts{Anchors: map[string]Anchor{Master: {Count: 3, Reserve: 2, Founding: 3}, Proxy: {Count: 2, Founding: 2}, Worker: {Count: 3, Reserve: 8, Founding: 3}}}
 	before := mustPlan(t, parse(t, nostromo), anchors)
 	for name, edit := range map[string]func(*spec.Cluster){
 		"one more worker":     func(c *spec.Cluster) { c.Roles.Worker.Count = 4 },
 		"the whole reserve":   func(c *spec.Cluster) { c.Roles.Worker.Count = 11 },
 		"five masters":        func(c *spec.Cluster) { c.Roles.Master.Count = 5 },
 		"a worker less":       func(c *spec.Cluster) { c.Roles.Worker.Count = 2 },
+		"moved from reserve":  func(c *spec.Cluster) { c.Roles.Worker.Count, *c.Roles.Worker.Reserve = 5, 6 },
 		"masters and workers": func(c *spec.Cluster) { c.Roles.Master.Count, c.Roles.Worker.Count = 5, 7 },
 	} {
 		c := parse(t, nostromo)
@@ -121,7 +122,7 @@ func TestRaisingACountWithinTheReserveChangesNothingThatPayloadsCarry(t *testing
 // workloads away if the anchor did not hold.
 func TestTheFirstWorkerDoesNotTaintALonelyMaster(t *testing.T) {
 	text := `{name: solo, platform: {provider: metal}, network: {mesh: none}, roles: {master: {count: 1}, worker: {count: COUNT, reserve: 2}}}`
-	anchors := Facts{Anchors: map[string]Anchor{Master: {Count: 1}, Worker: {Count: 0, Reserve: 2}}}
+	anchors := Facts{Anchors: map[string]Anchor{Master: {Count: 1, Founding: 1}, Worker: {Count: 0, Reserve: 2, Founding: 0}}}
 	before := mustPlan(t, parse(t, strings.Replace(text, "COUNT", "0", 1)), anchors)
 	c := parse(t, strings.Replace(text, "COUNT", "0", 1))
 	c.Roles.Worker.Count = 1
@@ -132,7 +133,7 @@ func TestTheFirstWorkerDoesNotTaintALonelyMaster(t *testing.T) {
 }
 
 func TestGrowingBeyondTheReserveIsNoted(t *testing.T) {
-	anchors := Facts{Anchors: map[string]Anchor{Worker: {Count: 3, Reserve: 8}}}
+	anchors := Facts{Anchors: map[string]Anchor{Worker: {Count: 3, Reserve: 8, Founding: 3}}}
 	c := parse(t, nostromo)
 	c.Roles.Worker.Count = 12
 	p := mustPlan(t, c, anchors)
@@ -161,13 +162,23 @@ func TestNotesNameThePayloadsThatChange(t *testing.T) {
 func TestFoundersAreTheAnchoredMasters(t *testing.T) {
 	c := parse(t, nostromo)
 	c.Roles.Master.Count = 5
-	p := mustPlan(t, c, Facts{Anchors: map[string]Anchor{Master: {Count: 3, Reserve: 2}}})
+	p := mustPlan(t, c, Facts{Anchors: map[string]Anchor{Master: {Count: 3, Reserve: 2, Founding: 3}}})
 	if want := []string{"master-1", "master-2", "master-3"}; !slices.Equal(p.Etcd.Founders, want) {
 		t.Errorf("founders %v, want %v", p.Etcd.Founders, want)
 	}
 	want := "master-1=https://192.168.66.11:2380,master-2=https://192.168.66.12:2380,master-3=https://192.168.66.13:2380"
 	if p.Etcd.InitialCluster != want {
 		t.Errorf("initial cluster %s", p.Etcd.InitialCluster)
+	}
+}
+
+func TestFoundersOutliveGrowthBeyondTheReserve(t *testing.T) {
+	c := parse(t, nostromo)
+	c.Roles.Master.Count = 7
+	anchor := Anchor{Count: 1, Reserve: 2, Founding: 1}
+	p := mustPlan(t, c, Facts{Anchors: map[string]Anchor{Master: anchor}})
+	if want := []string{"master-1"}; !slices.Equal(p.Etcd.Founders, want) {
+		t.Errorf("founders %v, want %v: a master that joined must never found", p.Etcd.Founders, want)
 	}
 }
 
