@@ -62,19 +62,34 @@ func lastLines(out []byte, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// payloadOf is a payload as build wrote it: of a role or of a node.
+// outFile is where build writes a payload: kind is roles or nodes.
+func (c *cluster) outFile(kind, target string) string {
+	extension := map[string]string{"ignition": ".ign", "cloud-init": ".yaml"}[c.plan.OS.Format]
+	return c.path("out", "secret", kind, target+extension)
+}
+
+// payloadOf is a payload as build wrote it, of a role or of a node.
 func (c *cluster) payloadOf(t testing.TB, target string) []byte {
 	t.Helper()
-	for _, dir := range []string{"roles", "nodes"} {
-		for _, ext := range []string{".ign", ".yaml"} {
-			data, err := os.ReadFile(c.path("out", "secret", dir, target+ext))
-			if err == nil {
-				return data
-			}
-		}
+	kind := "nodes"
+	if _, isRole := c.plan.Role(target); isRole {
+		kind = "roles"
 	}
-	t.Fatalf("%s: build wrote no payload of %s", c.name, target)
-	return nil
+	data, err := os.ReadFile(c.outFile(kind, target))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// ignitionOf is the payload of a role or node (--role or --node) as Ignition:
+// what build wrote, or what it was converted from where the OS reads cloud-init.
+func (c *cluster) ignitionOf(t testing.TB, flag, target string) []byte {
+	t.Helper()
+	if c.plan.OS.Format == "ignition" {
+		return c.payloadOf(t, target)
+	}
+	return c.run(t, "render", flag, target, "--format", "ignition")
 }
 
 // tree is the root that Ignition wrote from a node's payload, with its identity
@@ -82,18 +97,31 @@ func (c *cluster) payloadOf(t testing.TB, target string) []byte {
 func (c *cluster) tree(t testing.TB, node string) string {
 	t.Helper()
 	return work.make(t, "tree/"+c.name+"/"+node, func(dir string) error {
-		config := c.run(t, "render", "--node", node, "--format", "ignition")
-		if err := ignite(t, config, dir); err != nil {
+		if err := ignite(t, c.ignitionOf(t, "--node", node), dir); err != nil {
 			return err
 		}
-		return claim(t, dir, node)
+		return claim(t, dir, node, "")
 	})
 }
 
-// claim runs the node helper's first step on a root, as the node does at first boot.
-func claim(t testing.TB, root, host string) error {
+// claim runs the node helper's first step on a root, as a machine of that name
+// does at first boot. A claim line opens a sealed slot; "" is none.
+func claim(t testing.TB, root, host, line string) error {
 	t.Helper()
-	cmd := exec.Command(built(t, "imgforge-node"), "claim", "--root", root, "--hostname", host)
+	kernel := filepath.Join(root, "proc", "sys", "kernel")
+	if err := os.MkdirAll(kernel, 0o755); err != nil {
+		return err
+	}
+	defer os.RemoveAll(filepath.Join(root, "proc"))
+	if err := os.WriteFile(filepath.Join(kernel, "hostname"), []byte(host+"\n"), 0o644); err != nil {
+		return err
+	}
+	if line != "" {
+		if err := os.WriteFile(filepath.Join(root, "proc", "cmdline"), []byte("quiet imgforge.claim="+line+"\n"), 0o644); err != nil {
+			return err
+		}
+	}
+	cmd := exec.Command(built(t, "imgforge-node"), "claim", "--root", root)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("imgforge-node claim of %s: %w\n%s", host, err, out)
 	}
