@@ -2,7 +2,6 @@ package spec
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"path"
@@ -120,6 +119,7 @@ var (
 	labelForm     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	peerForm      = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`)
 	interfaceForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$`)
+	macBytes      = regexp.MustCompile(`^[0-9a-f]{2}(:[0-9a-f]{2}){5}$`)
 	notLabel      = regexp.MustCompile(`[^a-z0-9]+`)
 )
 
@@ -173,7 +173,8 @@ func urlForm(f field, s string) (message, fix string) {
 		return quote(s) + " has a query or a fragment", "write the URL up to its path"
 	case u.Port() != "" && !isPort(u.Port()):
 		return quote(s) + " has a port out of range", "write 1 to 65535"
-	case !isDomain(u.Hostname()) && net.ParseIP(u.Hostname()) == nil:
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err != nil && !isDomain(u.Hostname()) {
 		return quote(s) + " has no valid host", example
 	}
 	return "", ""
@@ -185,13 +186,13 @@ func isPort(s string) bool {
 }
 
 func macForm(s string) (message, fix string) {
-	hw, err := net.ParseMAC(s)
+	usual := strings.ToLower(strings.ReplaceAll(s, "-", ":"))
 	switch {
-	case err != nil || len(hw) != 6:
+	case !macBytes.MatchString(usual):
 		return quote(s) + " is not a hardware address", "write six bytes, as in 52:54:00:12:34:56"
-	case hw.String() != s:
-		return quote(s) + " is not the usual form of a hardware address", "write " + hw.String()
-	case hw[0]&1 != 0 || s == "00:00:00:00:00:00":
+	case usual != s:
+		return quote(s) + " is not the usual form of a hardware address", "write " + usual
+	case strings.Contains("13579bdf", s[1:2]) || s == "00:00:00:00:00:00":
 		return s + " is not the address of one interface", "write the one printed on the machine"
 	}
 	return "", ""

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"net"
 	"net/netip"
 	"strings"
 )
@@ -61,13 +60,20 @@ func splitHostPort(s string) (host, port string) {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return s, ""
 	}
-	if host, port, err := net.SplitHostPort(s); err == nil {
-		if port == "" {
-			port = "none" // a colon with nothing behind it
+	host, port, found := strings.Cut(s, ":")
+	if inner, ok := strings.CutPrefix(s, "["); ok {
+		if host, port, ok = strings.Cut(inner, "]"); !ok {
+			return s, ""
 		}
-		return host, port
+		port, found = strings.CutPrefix(port, ":")
+		if !found && port != "" {
+			return s, ""
+		}
 	}
-	return strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), ""
+	if found && port == "" {
+		port = "none" // a colon with nothing behind it
+	}
+	return host, port
 }
 
 // looksNumeric tells an address with a slip from a name: no name's last label is a number.

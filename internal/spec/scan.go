@@ -144,24 +144,21 @@ func syntax(err error, lines []string) report.Problem {
 }
 
 // maxSearch bounds the bytes that the search for a culprit may parse.
-const maxSearch = 16 << 20
+const maxSearch = 1 << 20
 
 // culprit is the line below the longest part of the file that is YAML. The
 // library names the line where the mapping around a mistake begins, often
-// far above; its word counts only in files too large to search.
+// far above; its word counts only where the search would take too long.
 func culprit(lines []string, fallback int) int {
-	size := 0
-	for _, l := range lines {
-		size += len(l) + 1
-	}
-	if size*len(lines) > maxSearch {
-		return fallback
-	}
+	spent := 0
 	for n := len(lines) - 1; n > 0; n-- {
+		part := strings.Join(lines[:n], "\n")
+		if spent += len(part); spent > maxSearch {
+			return fallback
+		}
 		var doc yaml.Node
-		err := decode(yaml.NewDecoder(strings.NewReader(strings.Join(lines[:n], "\n"))), &doc)
-		if err == nil || errors.Is(err, io.EOF) {
-			return min(n+1, len(lines))
+		if err := decode(yaml.NewDecoder(strings.NewReader(part)), &doc); err == nil || errors.Is(err, io.EOF) {
+			return n + 1
 		}
 	}
 	return 1

@@ -146,7 +146,7 @@ func pattern(format string) string {
 	case "version":
 		return `^1\.\d+\.\d+$`
 	case "mac":
-		return `^[0-9a-f]{2}(:[0-9a-f]{2}){5}$`
+		return macBytes.String()
 	}
 	return ""
 }
