@@ -49,7 +49,7 @@ type Kubernetes struct {
 	ServiceCIDR   string    `yaml:"serviceCIDR" doc:"Addresses of Services; the tenth is cluster DNS." format:"cidr" default:"10.96.0.0/16"`
 	ClusterDomain string    `yaml:"clusterDomain" doc:"DNS domain of Services." format:"domain" default:"cluster.local"`
 	ProxyMode     string    `yaml:"proxyMode" doc:"How kube-proxy programs Services; ipvs is deprecated upstream." enum:"nftables|iptables|ipvs" default:"nftables"`
-	MaxPods       int       `yaml:"maxPods" doc:"Most pods on one node, 1 to 250." default:"110" min:"1" max:"250"`
+	MaxPods       int       `yaml:"maxPods" doc:"Most pods on one node." default:"110" min:"1" max:"250"`
 	ExtraArgs     ExtraArgs `yaml:"extraArgs" doc:"Further flags of components, name without dashes to value; a flag that imgforge sets itself is an error."`
 }
 
@@ -81,7 +81,7 @@ type Network struct {
 	Gateway     string   `yaml:"gateway" doc:"Default gateway when mesh is none and nodes do not use DHCP." format:"ipv4" eg:"192.168.1.1"`
 	TincVersion string   `yaml:"tincVersion" doc:"tinc on the nodes: 1.0 speaks RSA, 1.1 Ed25519." enum:"1.0|1.1" default:"\"1.0\""`
 	UnderlayMTU int      `yaml:"underlayMTU" doc:"MTU of the network below the mesh; the platform's own when left out." eg:"1500" min:"1280" max:"9000"`
-	VRRPID      int      `yaml:"vrrpID" doc:"VRRP virtual router id, 1 to 255, unique per network; derived from the cluster name when left out." min:"1" max:"255"`
+	VRRPID      int      `yaml:"vrrpID" doc:"VRRP virtual router id, unique per network; derived from the cluster name when left out." min:"1" max:"255"`
 }
 
 // OS is what the nodes boot.
@@ -107,7 +107,7 @@ type Roles struct {
 
 // Role is the nodes of one kind.
 type Role struct {
-	Count    int               `yaml:"count" doc:"How many nodes exist." eg:"3" min:"0" max:"5000"`
+	Count    int               `yaml:"count" doc:"How many nodes exist; none when left out, but there must be masters." eg:"3" min:"0" max:"5000"`
 	Reserve  *int              `yaml:"reserve" doc:"Slots prepared for later: adding one of them changes no other node. When left out: 2 masters (0 for a single one, 7 slots at most), 0 proxies, 8 workers (0 without workers)." min:"0" max:"5000"`
 	Reboot   *Window           `yaml:"reboot" doc:"When nodes may reboot for updates, divided among them; left out, they do not reboot by themselves."`
 	PublicIP string            `yaml:"publicIP" doc:"Flexible public address of the role; proxies hold it through keepalived." format:"ip" eg:"51.15.132.63"`

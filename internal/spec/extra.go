@@ -121,13 +121,18 @@ func (k *check) login(path string, key, value *yaml.Node) {
 
 // secretLineForm is a setting of a file's own syntax whose name announces a
 // secret, with a value that is neither a path nor a reference.
-var secretLineForm = regexp.MustCompile(`(?im)^[ \t]*[\w.-]*(?:password|passwd|passphrase|secret|token|api_?key|private_?key|preshared_?key)["']?[ \t]*[:=][ \t]*["']?[^\s"'/$%{<]\S{5,}`)
+var secretLineForm = regexp.MustCompile(`(?im)^[ \t]*["']?[\w.-]*(password|passwd|passphrase|private_?key|preshared_?key|secret|token|api_?key)["']?[ \t]*[:=][ \t]*["']?([^\s"'/$%{<]\S{5,})`)
 
-// secretLine is the line of a text, from 1, that sets a secret; 0 when none does.
+// secretLine is the line of a text, from 1, that sets a secret; 0 when none
+// does. Secrets and tokens are often called by name, as image pull secrets are:
+// a value of theirs counts when it has a digit, as drawn ones have.
 func secretLine(s string) int {
-	m := secretLineForm.FindStringIndex(s)
-	if m == nil {
-		return 0
+	for _, m := range secretLineForm.FindAllStringSubmatchIndex(s, -1) {
+		word, value := strings.ToLower(s[m[2]:m[3]]), s[m[4]:m[5]]
+		byName := word == "secret" || word == "token" || strings.HasPrefix(word, "api")
+		if !byName || strings.ContainsAny(value, "0123456789") {
+			return 1 + strings.Count(s[:m[0]], "\n")
+		}
 	}
-	return 1 + strings.Count(s[:m[0]], "\n")
+	return 0
 }

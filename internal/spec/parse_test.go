@@ -302,6 +302,34 @@ func TestSecretsStayOut(t *testing.T) {
 	}
 }
 
+func TestSecretLines(t *testing.T) {
+	for text, want := range map[string]int{
+		"a = 1\npassword = hunter2hunter2": 2, "PrivateKey=aBcDeFgHiJkLmNoP=": 1, "x:\n  - y\n  api_key: 0123abcdef": 3, `"token": "s.1234567890"`: 1,
+		"imagePullSecret: registry-robot": 0, "tokenFile = /etc/token": 0, "password_file: /etc/password": 0, "password: ${PASSWORD}": 0,
+		"PasswordAuthentication no": 0, "secret: /run/secrets/a1": 0,
+	} {
+		if got := secretLine(text); got != want {
+			t.Errorf("%q sets a secret in line %d, want %d", text, got, want)
+		}
+	}
+}
+
+// Line ends and byte order marks of other systems change nothing.
+func TestForeignText(t *testing.T) {
+	data, err := os.ReadFile("testdata/good/every-field.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _, _ := Parse("c.yaml", data)
+	for name, other := range map[string]string{
+		"windows": strings.ReplaceAll(string(data), "\n", "\r\n"), "mark": "\ufeff" + string(data), "no end": strings.TrimRight(string(data), "\n"),
+	} {
+		if got, _, r := Parse("c.yaml", []byte(other)); !reflect.DeepEqual(got, want) || len(r.Problems) > 0 {
+			t.Errorf("%s: another cluster, or problems:\n%s", name, text(r))
+		}
+	}
+}
+
 // The order of a file's problems is that of its lines, and the same every time.
 func TestReportIsStable(t *testing.T) {
 	data, err := os.ReadFile("testdata/bad/reserved-flags.yaml")

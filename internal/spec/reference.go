@@ -43,9 +43,12 @@ roles:
 
 // section writes the table of one struct, then those of the structs below it.
 func section(b *strings.Builder, title, doc string, t reflect.Type, path string, repeated bool) {
+	if path != "" {
+		title = "`" + strings.ReplaceAll(title, ", ", "`, `") + "`"
+	}
 	fmt.Fprintf(b, "## %s\n\n", title)
 	if doc != "" {
-		b.WriteString(doc + "\n\n")
+		b.WriteString(cell(doc) + "\n\n")
 	}
 	if repeated {
 		b.WriteString("A list; each entry has these keys.\n\n")
@@ -127,11 +130,14 @@ func notes(f field) string {
 	if len(f.enum) > 1 {
 		out += " One of `" + strings.Join(f.enum, "`, `") + "`."
 	}
+	if f.min != nil && f.max != nil {
+		out += fmt.Sprintf(" From %d to %d.", *f.min, *f.max)
+	}
 	if f.eg != "" {
 		out += " Example: `" + f.eg + "`."
 	}
 	return cell(out)
 }
 
-// cell keeps a bar from ending a table's cell.
-func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+// cell keeps a bar from ending a table's cell, and <role> from being HTML.
+func cell(s string) string { return strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(s) }
