@@ -24,8 +24,9 @@ const caFile = "/etc/kubernetes/pki/ca.crt"
 
 // Check is what keepalived asks before a node may hold the floating address.
 type Check struct {
-	Root   string // where CAFile lies
-	Config string // node.json
+	Root      string // holds the CA file
+	Config    string // node.json
+	AlivePort int    // of haproxy
 }
 
 // Endpoint succeeds when this node reaches a ready API: its own API server, or
@@ -36,7 +37,7 @@ func (c Check) Endpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file := host{c.Root}.path(caFile)
+	file := host{root: c.Root}.path(caFile)
 	pem, err := os.ReadFile(file)
 	if err != nil {
 		return fail(codeCheckConfig, "%v", err)
@@ -63,7 +64,7 @@ func (c Check) Proxy(ctx context.Context) error {
 	if _, err := c.node(); err != nil {
 		return err
 	}
-	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(artifact.HAProxyAlivePort)) + "/healthz"
+	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(c.AlivePort)) + "/healthz"
 	if why := anyAnswers(ctx, nil, []string{url}); why != "" {
 		return fail(codeProxyDown, "%s", why)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -26,7 +25,7 @@ type Claim struct {
 	SetHostname func(name string) error
 	// Later runs the helper with these arguments once cloud-init has ended.
 	Later func(args ...string) error
-	// Fault is called at named steps, so that tests can end the process there.
+	// Fault, when set, is called at named steps, so that tests can end the process there.
 	Fault func(step string)
 }
 
@@ -40,7 +39,7 @@ type claimed struct {
 // the slots are removed last, so until then it starts over, and afterwards it
 // keeps what was claimed. The error is a *[Failure].
 func (c Claim) Run(ctx context.Context) error {
-	h := host{c.Root}
+	h := host{root: c.Root, fault: c.Fault}
 	slots, err := h.slots()
 	if err != nil {
 		return err
@@ -89,6 +88,7 @@ func (c Claim) await(ctx context.Context, h host, slots []slot, line claimLine) 
 		if !errors.Is(err, fail(codeNoSlot, "")) {
 			return s, by, err
 		}
+		h.at("no name yet")
 		select {
 		case <-ctx.Done():
 			return s, by, err
@@ -103,11 +103,11 @@ func (c Claim) take(h host, s slot, line claimLine) error {
 	if err != nil {
 		return err
 	}
-	c.Fault("slot opened")
+	h.at("slot opened")
 	if err := h.place(opened.Files); err != nil {
 		return fail(codeCannotWrite, "%v", err)
 	}
-	c.Fault("files placed")
+	h.at("files placed")
 	return h.checkIdentity(s.node)
 }
 
@@ -150,7 +150,7 @@ func (c Claim) settle(h host, who claimed) error {
 	if err := c.name(h, who.Node); err != nil {
 		return fail(codeCannotWrite, "%v", err)
 	}
-	c.Fault("named")
+	h.at("named")
 	text, err := json.MarshalIndent(who, "", "  ")
 	if err != nil {
 		return fail(codeCannotWrite, "%v", err)
@@ -160,11 +160,11 @@ func (c Claim) settle(h host, who claimed) error {
 			return fail(codeCannotWrite, "%v", err)
 		}
 	}
-	c.Fault("recorded")
+	h.at("recorded")
 	if err := errors.Join(h.dropSlots(who.Node), h.remove(claimFile), h.remove(claimRunFile)); err != nil {
 		return fail(codeCannotWrite, "%v", err)
 	}
-	c.Fault("slots removed")
+	h.at("slots removed")
 	c.wipe(h)
 	fmt.Fprintf(c.Stdout, "imgforge: this is %s (%s)\n", who.Node, who.By)
 	return nil
@@ -241,11 +241,7 @@ func (h host) nodeFile() (artifact.NodeFile, error) {
 	if err != nil {
 		return artifact.NodeFile{}, err
 	}
-	n, err := artifact.ParseNodeFile(data)
-	if err != nil {
-		return artifact.NodeFile{}, fmt.Errorf("%s: %w", filepath.Dir(artifact.NodeFilePath), err)
-	}
-	return n, nil
+	return artifact.ParseNodeFile(data)
 }
 
 // checkIdentity proves that the files in place are those of node.

@@ -110,7 +110,7 @@ var codes = [...]Code{
 		"render the payload again with the imgforge that the image was made with, and boot it unedited"},
 	{codeCannotWrite, "cannot-write", "claim", false,
 		"the files of this node cannot be written; none of the slots was removed, and the next boot tries again",
-		"make room on the root file system, or a writable one available, and boot again"},
+		"make room on the root file system, or make it writable, and boot again; a user or group that is missing belongs into the `extra` of the cluster file"},
 	{codeNameDiffers, "name-differs", "claim", true,
 		"this machine has another name than the node it is; it takes the name of the node",
 		"nothing, when that is the server you meant; otherwise give it the payload of its own node"},

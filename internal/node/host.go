@@ -18,6 +18,14 @@ import (
 // host is the machine, or a folder that stands in for its root.
 type host struct {
 	root string // "/" on a node
+	// fault is called at named steps, so that tests can end the process there.
+	fault func(step string)
+}
+
+func (h host) at(step string) {
+	if h.fault != nil {
+		h.fault(step)
+	}
 }
 
 func (h host) path(name string) string { return filepath.Join(h.root, name) }

@@ -69,7 +69,13 @@ type hint struct {
 	told bool
 }
 
-func (i hint) String() string { return i.source + " " + i.value }
+func (i hint) String() string {
+	value := strings.TrimPrefix(i.value, "mac:")
+	if strings.HasSuffix(i.source, "=") {
+		return i.source + value
+	}
+	return i.source + " " + value
+}
 
 // hints gathers everything that tells who the machine is.
 func (h host) hints(c claimLine) []hint {

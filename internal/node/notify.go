@@ -32,7 +32,7 @@ func Notify(root string, args []string) error {
 		return fail(codeNotifyRecord, "%v", err)
 	}
 	file := artifact.File{Path: filepath.Join(vrrpDir, v.Name+".json"), Contents: append(text, '\n')}
-	if err := (host{root}).place([]artifact.File{file}); err != nil {
+	if err := (host{root: root}).place([]artifact.File{file}); err != nil {
 		return fail(codeNotifyRecord, "%v", err)
 	}
 	return nil

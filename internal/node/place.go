@@ -49,12 +49,14 @@ func (h host) place(files []artifact.File) (err error) {
 		if err := s.stage(); err != nil {
 			return err
 		}
+		h.at("staged " + s.file.Path)
 	}
 	folders := map[string]bool{}
 	for _, s := range all {
 		if err := os.Rename(s.temp, s.path); err != nil {
 			return err
 		}
+		h.at("renamed " + s.file.Path)
 		folders[filepath.Dir(s.path)] = true
 	}
 	for dir := range folders {

@@ -59,11 +59,15 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "imgforge-node: unknown command %q\n%s", words, usage)
 		return exitUsage
 	}
-	if err != nil {
-		host{o.root}.console(stderr, err.Error())
-		return exitFailed
+	switch {
+	case err == nil:
+		return exitDone
+	case words[0] == "claim" || words[0] == "wipe":
+		host{root: o.root}.console(stderr, err.Error())
+	default: // keepalived asks every other second: the console is for boot steps
+		fmt.Fprintln(stderr, err)
 	}
-	return exitDone
+	return exitFailed
 }
 
 // parse takes flags before and after the command's words: keepalived appends
@@ -85,19 +89,19 @@ func parse(args []string) (words []string, o options, err error) {
 		words, args = append(words, args[0]), args[1:]
 	}
 	if o.config == "" {
-		o.config = host{o.root}.path(artifact.NodeFilePath)
+		o.config = host{root: o.root}.path(artifact.NodeFilePath)
 	}
 	return words, o, nil
 }
 
 func dispatch(ctx context.Context, words []string, o options, stdout, stderr io.Writer) (err error, known bool) {
-	check := Check{Root: o.root, Config: o.config}
+	check := Check{Root: o.root, Config: o.config, AlivePort: artifact.HAProxyAlivePort}
 	rest := len(words) - 1
 	switch {
 	case words[0] == "claim" && rest == 0:
 		return newClaim(o, stdout, stderr).Run(ctx), true
 	case words[0] == "wipe" && rest == 0:
-		return wipeWhenDone(ctx, host{o.root}, 10*time.Minute), true
+		return wipeWhenDone(ctx, host{root: o.root}, 10*time.Minute), true
 	case words[0] == "check" && rest == 1 && words[1] == "endpoint":
 		return check.Endpoint(ctx), true
 	case words[0] == "check" && rest == 1 && words[1] == "proxy":
@@ -115,7 +119,7 @@ func dispatch(ctx context.Context, words []string, o options, stdout, stderr io.
 
 // newClaim wires a claim to the running system, or, with another root, to nothing.
 func newClaim(o options, stdout, stderr io.Writer) Claim {
-	c := Claim{Root: o.root, Stdout: stdout, Stderr: stderr, Wait: o.wait, Fault: func(string) {},
+	c := Claim{Root: o.root, Stdout: stdout, Stderr: stderr, Wait: o.wait,
 		SetHostname: func(string) error { return nil },
 		Later:       func(...string) error { return nil }}
 	if o.root == "/" {

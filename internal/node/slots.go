@@ -108,6 +108,7 @@ func (h host) dropSlots(own string) error {
 		if err := h.remove(filepath.Join(artifact.SlotDir, e.Name())); err != nil {
 			return err
 		}
+		h.at("removed " + e.Name())
 	}
 	return h.remove(artifact.SlotDir)
 }

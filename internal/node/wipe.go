@@ -68,7 +68,7 @@ func (h host) wipe() error {
 	var left []string
 	note := func(err error) {
 		if err != nil {
-			left = append(left, strings.ReplaceAll(err.Error(), h.root, "/"))
+			left = append(left, strings.ReplaceAll(err.Error(), strings.TrimSuffix(h.root, "/"), ""))
 		}
 	}
 	if h.exists("/var/lib/cloud/instances") && !h.exists(cloudInitOff) {

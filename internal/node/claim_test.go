@@ -1,0 +1,309 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/testtool"
+)
+
+// TestMain lets the kill test run this binary as the claim that is killed.
+func TestMain(m *testing.M) {
+	if root := os.Getenv("IMGFORGE_TEST_ROOT"); root != "" {
+		c := Claim{Root: root, Stdout: os.Stdout, Stderr: os.Stderr, SetHostname: func(string) error { return nil },
+			Later: func(...string) error { return nil }, Fault: func(step string) {
+				if step == os.Getenv("IMGFORGE_TEST_STEP") {
+					syscall.Kill(os.Getpid(), syscall.SIGKILL)
+					select {} // the signal is on its way
+				}
+			}}
+		if err := c.Run(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func TestClaimOfARolePayload(t *testing.T) {
+	const mac = "52:54:00:12:34:56"
+	tests := map[string]struct {
+		hostname string
+		prepare  func(m *machine)
+	}{
+		"host name":           {"worker-2", func(*machine) {}},
+		"qualified host name": {"worker-2.nostromo.internal", func(*machine) {}},
+		"foreign domain":      {"worker-2.example.org", func(*machine) {}},
+		"upper case":          {"WORKER-2", func(*machine) {}},
+		"kernel argument":     {"localhost", func(m *machine) { m.write("/proc/cmdline", "root=LABEL=ROOT imgforge.node=worker-2 quiet\n") }},
+		"hardware address":    {"localhost", func(m *machine) { m.write("/sys/class/net/eth0/address", mac+"\n") }},
+		"all of them": {"worker-2", func(m *machine) {
+			m.write("/proc/cmdline", `imgforge.node="worker-2"`)
+			m.write("/sys/class/net/eth0/address", mac+"\n")
+			m.write("/sys/class/net/lo/address", "00:00:00:00:00:00\n")
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t, tt.hostname)
+			m.carry(slotOf(t, "worker-1"), slotOf(t, "worker-2", "mac:"+mac), slotOf(t, "worker-3"))
+			tt.prepare(m)
+			if err := m.claim(); err != nil {
+				t.Fatal(err)
+			}
+			m.mustBe("worker-2")
+			if m.stderr.Len() > 0 {
+				t.Errorf("complaints: %s", &m.stderr)
+			}
+			after := m.snapshot()
+			if err := m.claim(); err != nil {
+				t.Fatal(err)
+			}
+			if !maps.Equal(after, m.snapshot()) {
+				t.Error("a second claim changes something")
+			}
+		})
+	}
+}
+
+func TestClaimSetsModesAndOwners(t *testing.T) {
+	m := newMachine(t, "worker-1")
+	m.carry(slotOf(t, "worker-1"))
+	old := syscall.Umask(0o077)
+	defer syscall.Umask(old)
+	if err := m.claim(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(m.path("/var/lib/etcd-client/cert"))
+	if err != nil || info.Mode() != 0o640 {
+		t.Errorf("mode %v (%v)", info.Mode(), err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t); os.Geteuid() == 0 && (owner.Uid != 232 || owner.Gid != 233) {
+		t.Errorf("owner %d:%d, want etcd's 232:233", owner.Uid, owner.Gid)
+	}
+}
+
+func TestClaimOfASealedSlot(t *testing.T) {
+	key := [32]byte{1, 2, 3}
+	places := map[string]func(m *machine, line string){
+		"kernel argument": func(m *machine, line string) { m.write("/proc/cmdline", "quiet imgforge.claim="+line+"\n") },
+		"file":            func(m *machine, line string) { m.write(claimFile, line+"\n") },
+		"run file":        func(m *machine, line string) { m.write(claimRunFile, line) },
+		"both":            func(m *machine, line string) { m.write(claimFile, line); m.write(claimRunFile, line) },
+	}
+	for name, put := range places {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t, "localhost")
+			m.seal(slotOf(t, "worker-1"), [32]byte{9})
+			put(m, m.seal(slotOf(t, "worker-2"), key))
+			if err := m.claim(); err != nil {
+				t.Fatal(err)
+			}
+			m.mustBe("worker-2")
+		})
+	}
+}
+
+func TestClaimOfANodePayload(t *testing.T) {
+	for hostname, warned := range map[string]bool{"worker-1": false, "worker-1.example.org": false, "localhost": false, "web-7": true} {
+		m := newMachine(t, hostname)
+		for _, f := range slotOf(t, "worker-1").Files {
+			m.write(f.Path, string(f.Contents))
+		}
+		for range 2 {
+			if err := m.claim(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.mustBe("worker-1")
+		if got := strings.Count(m.stderr.String(), "name-differs"); (got == 1) != warned || got > 1 {
+			t.Errorf("host name %s: warned %d times: %s", hostname, got, &m.stderr)
+		}
+	}
+}
+
+// Whatever the machine is called later: it stays the node it is.
+func TestClaimIsKept(t *testing.T) {
+	m := newMachine(t, "worker-1")
+	m.carry(slotOf(t, "worker-1"), slotOf(t, "worker-2"))
+	if err := m.claim(); err != nil {
+		t.Fatal(err)
+	}
+	m.write("/proc/sys/kernel/hostname", "worker-2\n")
+	m.carry(slotOf(t, "worker-1"), slotOf(t, "worker-2"))
+	if err := m.claim(); err != nil {
+		t.Fatal(err)
+	}
+	m.mustBe("worker-1")
+	if !strings.Contains(m.stderr.String(), "name-differs") {
+		t.Error("nothing is said about the other name")
+	}
+}
+
+// A failed claim changes nothing: no file, no name, no slot.
+func TestFailedClaimChangesNothing(t *testing.T) {
+	key := [32]byte{1}
+	tests := map[string]struct {
+		code    int
+		prepare func(m *machine)
+	}{
+		"nothing": {codeNothing, func(*machine) {}},
+		"no match": {codeNoSlot, func(m *machine) {
+			m.carry(slotOf(m.t, "worker-1"))
+		}},
+		"unknown by argument": {codeUnknownNode, func(m *machine) {
+			m.carry(slotOf(m.t, "worker-1"))
+			m.write("/proc/cmdline", "imgforge.node=worker-9")
+		}},
+		"unknown by claim line": {codeUnknownNode, func(m *machine) {
+			m.write(claimFile, m.seal(slotOf(m.t, "worker-9"), key))
+			if err := os.RemoveAll(m.path(artifact.SlotDir)); err != nil {
+				m.t.Fatal(err)
+			}
+			m.carry(slotOf(m.t, "worker-1"))
+		}},
+		"argument against address": {codeTwoSlots, func(m *machine) {
+			m.carry(slotOf(m.t, "worker-1"), slotOf(m.t, "worker-2", "mac:52:54:00:00:00:01"))
+			m.write("/proc/cmdline", "imgforge.node=worker-1")
+			m.write("/sys/class/net/eth0/address", "52:54:00:00:00:01")
+		}},
+		"two arguments": {codeTwoSlots, func(m *machine) {
+			m.carry(slotOf(m.t, "worker-1"), slotOf(m.t, "worker-2"))
+			m.write("/proc/cmdline", "imgforge.node=worker-1 imgforge.node=worker-2")
+		}},
+		"two claim lines": {codeTwoSlots, func(m *machine) {
+			m.write(claimFile, m.seal(slotOf(m.t, "worker-1"), key))
+			m.write(claimRunFile, m.seal(slotOf(m.t, "worker-2"), key))
+		}},
+		"an address that two slots want": {codeTwoSlots, func(m *machine) {
+			m.carry(slotOf(m.t, "worker-1", "mac:52:54:00:00:00:01"), slotOf(m.t, "worker-2", "mac:52:54:00:00:00:01"))
+			m.write("/sys/class/net/eth0/address", "52:54:00:00:00:01")
+		}},
+		"claim line cut": {codeClaimDamaged, func(m *machine) {
+			line := m.seal(slotOf(m.t, "worker-1"), key)
+			m.write(claimFile, line[:len(line)-2])
+		}},
+		"sealed without line": {codeClaimMissing, func(m *machine) {
+			m.seal(slotOf(m.t, "worker-1"), key)
+			m.write("/proc/cmdline", "imgforge.node=worker-1")
+		}},
+		"another key": {codeClaimWrong, func(m *machine) {
+			m.write(claimFile, m.seal(slotOf(m.t, "worker-1"), [32]byte{2}))
+			m.seal(slotOf(m.t, "worker-1"), key)
+		}},
+		"damaged slot": {codeSlotDamaged, func(m *machine) {
+			m.carry(slotOf(m.t, "worker-1"))
+			m.write(artifact.SlotDir+"/worker-2.slot", "imgforge-slot-v1\n")
+		}},
+		"renamed slot": {codeSlotDamaged, func(m *machine) {
+			m.carry(slotOf(m.t, "worker-1"))
+			m.write(artifact.SlotDir+"/worker-2.slot", m.read(artifact.SlotDir+"/worker-1.slot"))
+		}},
+		"unknown owner": {codeCannotWrite, func(m *machine) {
+			s := slotOf(m.t, "worker-1")
+			s.Files[1].User = "nobody-knows"
+			m.carry(s)
+			m.write("/proc/cmdline", "imgforge.node=worker-1")
+		}},
+		"a folder in the way": {codeCannotWrite, func(m *machine) {
+			s := slotOf(m.t, "worker-1")
+			s.Files = append(s.Files, artifact.File{Path: "/proc/cmdline/x"})
+			m.carry(s)
+			m.write("/proc/cmdline", "imgforge.node=worker-1")
+		}},
+		"identity damaged": {codeIdentity, func(m *machine) { m.write(artifact.NodeFilePath, "{}") }},
+		"record damaged":   {codeIdentity, func(m *machine) { m.write(artifact.ClaimedPath, "{}") }},
+		"identity gone":    {codeIdentity, func(m *machine) { m.write(artifact.ClaimedPath, `{"node": "worker-1"}`) }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t, "localhost")
+			tt.prepare(m)
+			before := m.snapshot()
+			err := m.claim()
+			if !errors.Is(err, fail(tt.code, "")) {
+				t.Errorf("got %v, want code %d", err, tt.code)
+			}
+			if !maps.Equal(before, m.snapshot()) || m.live != "" {
+				t.Errorf("something changed: %v", slices.Sorted(maps.Keys(m.snapshot())))
+			}
+		})
+	}
+}
+
+// Killed at any step, the machine is not claimed or is on its way; the next boot
+// ends as if nothing had happened, whatever the first one got done.
+func TestClaimSurvivesKill(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []string{"slot opened", "staged /etc/kubernetes/pki/kubelet.key", "renamed /etc/imgforge/node.json", "renamed /etc/kubernetes/pki/kubelet.key",
+		"files placed", "renamed /etc/hostname", "named", "staged /var/lib/imgforge/claimed", "recorded",
+		"removed worker-1.slot", "removed worker-3.slot", "removed worker-2.slot", "slots removed"} {
+		t.Run(step, func(t *testing.T) {
+			m := newMachine(t, "worker-2")
+			m.carry(slotOf(t, "worker-1"), slotOf(t, "worker-3"))
+			m.write(claimFile, m.seal(slotOf(t, "worker-2"), [32]byte{5}))
+			cmd := exec.Command(exe)
+			cmd.Env = append(os.Environ(), "IMGFORGE_TEST_ROOT="+m.root, "IMGFORGE_TEST_STEP="+step)
+			out, err := cmd.CombinedOutput()
+			if cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+				t.Fatalf("not killed: %v\n%s", err, out)
+			}
+			if err := m.claim(); err != nil {
+				t.Fatal(err)
+			}
+			m.mustBe("worker-2")
+		})
+	}
+}
+
+// A kill between the removal of two slots is completed even though the machine's
+// own name has changed since.
+func TestClaimFinishesRemovingSlots(t *testing.T) {
+	m := newMachine(t, "worker-2")
+	m.carry(slotOf(t, "worker-1"), slotOf(t, "worker-2"), slotOf(t, "worker-3"))
+	if err := m.claim(); err != nil {
+		t.Fatal(err)
+	}
+	m.carry(slotOf(t, "worker-2"), slotOf(t, "worker-3"))
+	m.write("/proc/sys/kernel/hostname", "localhost\n")
+	if err := m.claim(); err != nil {
+		t.Fatal(err)
+	}
+	m.mustBe("worker-2")
+}
+
+// A disk that fills up while the files are written changes nothing, and the code
+// says so.
+func TestClaimOnAFullDisk(t *testing.T) {
+	testtool.Root(t)
+	m := newMachine(t, "worker-1")
+	if err := syscall.Mount("tmpfs", m.root, "tmpfs", 0, "size=128k"); err != nil {
+		testtool.Skip(t, "a tmpfs is needed: %v", err)
+	}
+	defer syscall.Unmount(m.root, 0)
+	m.write("/etc/hostname", "worker-1\n")
+	s := slotOf(t, "worker-1")
+	s.Files[1].Contents, s.Files[2].User, s.Files[2].Group = make([]byte, 90<<10), "", ""
+	m.carry(s)
+	before := m.snapshot()
+	err := m.claim()
+	if !errors.Is(err, fail(codeCannotWrite, "")) || !strings.Contains(err.Error(), "no space left") {
+		t.Errorf("got %v", err)
+	}
+	if !maps.Equal(before, m.snapshot()) {
+		t.Errorf("something changed: %v", slices.Sorted(maps.Keys(m.snapshot())))
+	}
+}

@@ -1,0 +1,202 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/testtool"
+)
+
+func TestRun(t *testing.T) {
+	m := newMachine(t, "worker-1")
+	m.carry(slotOf(t, "worker-1"))
+	tests := []struct {
+		args           string
+		code           int
+		stdout, stderr string
+	}{
+		{"", exitUsage, "", "imgforge-node claim"},
+		{"--help", exitDone, "imgforge-node claim", ""},
+		{"-x", exitUsage, "", "flag provided but not defined: -x"},
+		{"dance", exitUsage, "", `unknown command ["dance"]`},
+		{"claim twice", exitUsage, "", "unknown command"},
+		{"check", exitUsage, "", "unknown command"},
+		{"version", exitDone, "imgforge-node ", ""},
+		{"check endpoint", exitFailed, "", "code 803 check-unable"},
+		{"check proxy", exitFailed, "", "code 803 check-unable"},
+		{"claim", exitDone, "imgforge: this is worker-1 (host name worker-1)\n", ""},
+		{"wipe", exitDone, "", ""},
+		{"notify INSTANCE imgforge MASTER 150", exitDone, "", ""},
+		// keepalived puts its words behind those of its configuration.
+		{"notify --config /etc/imgforge/node.json INSTANCE imgforge BACKUP", exitDone, "", ""},
+		{"notify INSTANCE imgforge", exitFailed, "", "code 804 notify-unknown"},
+	}
+	for _, tt := range tests {
+		var stdout, stderr bytes.Buffer
+		args := strings.Fields(tt.args)
+		if len(args) > 0 {
+			args = append([]string{"--root", m.root, "--wait", "0"}, args...)
+		}
+		if code := Run(context.Background(), args, &stdout, &stderr); code != tt.code {
+			t.Errorf("%q exits with %d, want %d: %s", tt.args, code, tt.code, &stderr)
+		}
+		for got, want := range map[*bytes.Buffer]string{&stdout: tt.stdout, &stderr: tt.stderr} {
+			if want == "" && got.Len() > 0 || !strings.Contains(got.String(), want) {
+				t.Errorf("%q prints %q, want %q", tt.args, got, want)
+			}
+		}
+	}
+	if got, want := m.read("/run/imgforge/vrrp/imgforge.json"), `{"type":"INSTANCE","name":"imgforge","state":"BACKUP"}`+"\n"; got != want {
+		t.Errorf("recorded %q, want %q", got, want)
+	}
+}
+
+func TestNotifyRefuses(t *testing.T) {
+	m := newMachine(t, "master-1")
+	for _, args := range []string{"", "INSTANCE a", "INSTANCE a MASTER 1 2", "NODE a MASTER", "INSTANCE ../a MASTER", "INSTANCE a MASTER! 1", "INSTANCE a MASTER x", "INSTANCE a MASTER 256"} {
+		if err := Notify(m.root, strings.Fields(args)); !errors.Is(err, fail(codeNotifyMeaning, "")) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	if _, err := os.Stat(m.path("/run")); err == nil {
+		t.Error("something was recorded")
+	}
+}
+
+// A name that comes late, by DHCP, is waited for.
+func TestClaimWaitsForAName(t *testing.T) {
+	m := newMachine(t, "localhost")
+	m.carry(slotOf(t, "worker-1"))
+	c := m.claimer()
+	c.Wait = time.Minute
+	c.Fault = func(step string) {
+		if step == "no name yet" {
+			m.write("/proc/sys/kernel/hostname", "worker-1\n")
+		}
+	}
+	if err := c.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	m.mustBe("worker-1")
+}
+
+// Every place in which first-boot programs keep user-data is emptied, and
+// nothing beside them.
+func TestWipe(t *testing.T) {
+	m := newMachine(t, "worker-1")
+	m.carry(slotOf(t, "worker-1"))
+	for _, name := range []string{
+		"/run/ignition.json", "/run/ignition/user.ign", "/run/ignition/base.d/10.ign", "/oem/config.ign",
+		"/var/lib/cloud/instances/i-1/user-data.txt", "/var/lib/cloud/instances/i-1/user-data.txt.i",
+		"/var/lib/cloud/instances/i-1/vendor-data.txt", "/var/lib/cloud/instances/i-1/cloud-config.txt",
+		"/var/lib/cloud/instances/i-1/obj.pkl", "/var/lib/cloud/instances/i-1/scripts/runcmd",
+		"/var/lib/cloud/seed/nocloud/user-data", "/run/cloud-init/instance-data-sensitive.json",
+	} {
+		m.write(name, "key of worker-2")
+	}
+	keep := []string{"/run/ignition.env", "/oem/grub.cfg", "/var/lib/cloud/instances/i-1/sem/config_ssh", "/var/lib/cloud/seed/nocloud/meta-data", "/var/lib/cloud/data/instance-id"}
+	for _, name := range keep {
+		m.write(name, "x")
+	}
+	if err := m.claim(); err != nil {
+		t.Fatal(err)
+	}
+	m.mustBe("worker-1")
+	for _, name := range append(keep, cloudInitOff) {
+		if _, err := os.Stat(m.path(name)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// While cloud-init is at work its files stay; the helper is asked to come back.
+func TestWipeLeavesARunningCloudInitAlone(t *testing.T) {
+	m := newMachine(t, "worker-1")
+	m.carry(slotOf(t, "worker-1"))
+	m.write("/run/cloud-init/enabled", "")
+	m.write("/var/lib/cloud/instances/i-1/obj.pkl", "key of worker-2")
+	if err := m.claim(); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.read("/var/lib/cloud/instances/i-1/obj.pkl"); got != "key of worker-2" || !slices.Equal(m.later, []string{"wipe"}) {
+		t.Errorf("obj.pkl is %q, asked for %q", got, m.later)
+	}
+	done := make(chan error)
+	go func() { done <- wipeWhenDone(context.Background(), host{root: m.root}, time.Minute) }()
+	m.write("/run/cloud-init/result.json", "{}")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	m.mustBe("worker-1")
+}
+
+// The paths are those of the cloud-init that is installed: its own writer fills
+// an instance folder, and nothing of it may be left.
+func TestWipeKnowsWhatCloudInitWrites(t *testing.T) {
+	script, err := os.ReadFile(testtool.Path(t, "cloud-init"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(script), "\n")
+	m := newMachine(t, "worker-1")
+	m.carry(slotOf(t, "worker-1"))
+	const program = `
+import os, sys
+from cloudinit import helpers, settings
+p = helpers.Paths({"cloud_dir": sys.argv[1] + "/var/lib/cloud", "run_dir": sys.argv[1] + "/run/cloud-init"})
+os.makedirs(p.run_dir)
+iid = os.path.join(p.cloud_dir, "instances", "i-1")
+os.makedirs(iid)
+os.symlink(iid, os.path.join(p.cloud_dir, "instance"))
+for name in ("cloud_config", "obj_pkl", "userdata", "userdata_raw", "vendordata", "vendordata_raw", "vendordata2", "vendordata2_raw", "vendor_cloud_config", "vendor2_cloud_config"):
+    open(p.get_ipath_cur(name), "w").write("key of worker-2")
+for name in ("instance_data", "instance_data_sensitive"):
+    open(p.get_runpath(name), "w").write("key of worker-2")
+`
+	python := strings.TrimSpace(strings.TrimPrefix(line, "#!"))
+	if out, err := exec.Command(python, "-c", program, m.root).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if len(m.snapshot()) < 15 {
+		t.Fatalf("cloud-init wrote only %v", m.snapshot())
+	}
+	if err := m.claim(); err != nil {
+		t.Fatal(err)
+	}
+	m.mustBe("worker-1")
+}
+
+// The program itself: static, no dependency on the machine it runs on.
+func TestProgramIsStatic(t *testing.T) {
+	root, err := testtool.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), "imgforge-node")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./cmd/imgforge-node")
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, _ := exec.Command("ldd", program).CombinedOutput(); !strings.Contains(string(out), "not a dynamic executable") {
+		t.Errorf("ldd says %s", out)
+	}
+	m := newMachine(t, "worker-1")
+	m.carry(slotOf(t, "worker-1"))
+	if out, err := exec.Command(program, "claim", "--root", m.root).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	m.mustBe("worker-1")
+	if got := m.read(artifact.ClaimedPath); got != "{\n  \"node\": \"worker-1\",\n  \"by\": \"host name worker-1\"\n}\n" {
+		t.Errorf("recorded %q", got)
+	}
+}
