@@ -114,7 +114,7 @@ func (m *machine) kill() {
 
 // enter is a command line that runs inside the machine.
 func (m *machine) enter(ctx context.Context, args ...string) *exec.Cmd {
-	at := []string{"--target", strconv.Itoa(m.pid), "--mount", "--net", "--uts", "--pid", "--root", "--wd=/"}
+	at := []string{"--target", strconv.Itoa(m.pid), "--mount", "--net", "--uts", "--pid", "--root", "--wd"}
 	cmd := exec.CommandContext(ctx, "nsenter", append(at, args...)...)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"}
 	return cmd
