@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -16,6 +15,8 @@ type search struct {
 	// raw is looked for in the bytes as they are; dense in the bytes without white
 	// space and written-out line feeds, which finds what JSON or YAML wrapped.
 	raw, dense index
+	// searched counts the secrets looked for, short those that are too short to be.
+	searched, short int
 }
 
 // minSecret is the least number of bytes that is not found by chance.
@@ -23,13 +24,15 @@ const minSecret = 6
 
 // newSearch prepares the forms in which each secret may show up: itself, its hex
 // and its base64 in each alignment, and for PEM the key inside it.
-func newSearch(secrets [][]byte) (*search, error) {
+func newSearch(secrets [][]byte) *search {
 	s := &search{}
 	for i, secret := range secrets {
 		secret = bytes.TrimSpace(secret)
 		if len(secret) < minSecret {
-			return nil, fmt.Errorf("secret %d of %d has less than %d bytes: too short to search for", i+1, len(secrets), minSecret)
+			s.short++
+			continue
 		}
+		s.searched++
 		for _, form := range secretForms(secret) {
 			s.raw.add(i, form)
 			var q squeezer
@@ -38,7 +41,7 @@ func newSearch(secrets [][]byte) (*search, error) {
 	}
 	s.raw.prepare()
 	s.dense.prepare()
-	return s, nil
+	return s
 }
 
 // secretForms are the byte strings that give a secret away. The text of a PEM

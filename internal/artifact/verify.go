@@ -26,12 +26,15 @@ type VerifyOptions struct {
 
 // Verdict is what Verify found.
 type Verdict struct {
-	Cluster    string   `json:"cluster"`
-	LatestBoot string   `json:"latestBoot,omitempty"`
-	Files      int      `json:"files"`
-	Bytes      int64    `json:"bytes"`
-	Searched   int      `json:"searchedSecrets"`
-	Problems   []string `json:"problems"`
+	Cluster    string `json:"cluster"`
+	LatestBoot string `json:"latestBoot,omitempty"`
+	Files      int    `json:"files"`
+	Bytes      int64  `json:"bytes"`
+	// Searched counts the secrets that public was searched for, TooShort those of
+	// less than six bytes, which would be found anywhere by chance.
+	Searched int      `json:"searchedSecrets"`
+	TooShort int      `json:"secretsTooShort,omitempty"`
+	Problems []string `json:"problems"`
 }
 
 // OK tells that nothing is wrong.
@@ -45,15 +48,12 @@ const maxExpand = 64 << 20
 // secret below public. Each problem is one line, sorted, with its path first. The
 // error is for what keeps Verify from judging at all.
 func Verify(dir string, o VerifyOptions) (Verdict, error) {
-	s, err := newSearch(o.Secrets)
-	if err != nil {
-		return Verdict{}, fmt.Errorf("verify %s: %w", dir, err)
-	}
+	s := newSearch(o.Secrets)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return Verdict{}, explain("verify", filepath.Join(dir, Public), err)
 	}
-	c := &check{dir: dir, o: o, search: s, v: Verdict{Searched: len(o.Secrets), Problems: []string{}}}
+	c := &check{dir: dir, o: o, search: s, v: Verdict{Searched: s.searched, TooShort: s.short, Problems: []string{}}}
 	for _, e := range entries {
 		if e.Name() != Public && e.Name() != Secret {
 			c.problem(e.Name(), "is not from imgforge")
