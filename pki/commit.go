@@ -24,6 +24,10 @@ const (
 	sealedMode = 0o600
 )
 
+// unfinishedPrefix begins the names of files that artifact.WriteFile had not
+// finished when the process was killed.
+const unfinishedPrefix = ".imgforge-tmp-"
+
 // output is one new file of the store.
 type output struct {
 	path string
@@ -71,6 +75,15 @@ func (s *Store) tidy(l *lock) error {
 		return nil
 	}
 	s.sweep(l.left)
+	list, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("store %s: %w", s.dir, err)
+	}
+	for _, f := range list {
+		if strings.HasPrefix(f.Name(), unfinishedPrefix) {
+			_ = os.Remove(s.path(f.Name()))
+		}
+	}
 	if err := l.record(nil); err != nil {
 		return fmt.Errorf("store %s: %w", s.dir, err)
 	}

@@ -142,7 +142,7 @@ func (b *batch) makeAuthorities(ctx context.Context, days int) error {
 // writeNotes writes what git needs to know of the folder: that the lock stays
 // out, and that no byte is to be converted.
 func (s *Store) writeNotes() error {
-	if err := artifact.WriteBytes(s.path(".gitignore"), publicMode, []byte("/"+lockName+"\n/.imgforge-tmp-*\n")); err != nil {
+	if err := artifact.WriteBytes(s.path(".gitignore"), publicMode, []byte("/"+lockName+"\n/"+unfinishedPrefix+"*\n")); err != nil {
 		return err
 	}
 	return artifact.WriteBytes(s.path(".gitattributes"), publicMode, []byte("* -text\n*.age -diff\n"))

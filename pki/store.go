@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -144,6 +145,8 @@ func (s *Store) missing(err error) error {
 	switch {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("store %s: %w", s.dir, err)
+	case s.unfinished():
+		return fmt.Errorf("there is no store at %s yet: `imgforge pki init` has not finished there: run it again", s.dir)
 	case s.hasAuthorities():
 		return fmt.Errorf("store %s: %s is missing: %s", s.dir, indexName, restore)
 	}
@@ -235,6 +238,19 @@ func (s *Store) certificate(e entry) (*x509.Certificate, error) {
 func (s *Store) hasAuthorities() bool {
 	list, err := os.ReadDir(s.path("authorities"))
 	return err == nil && len(list) > 0
+}
+
+// unfinished tells whether an Init was killed, or is still at work, in a folder
+// without index: its journal then lists the authorities.
+func (s *Store) unfinished() bool {
+	f, err := os.Open(s.path(lockName))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	first := entry{ID: Kubernetes, Kind: kindAuthority, Generation: 1}
+	j, ok := readJournal(f)
+	return ok && slices.Contains(j.Files, first.publicPath())
 }
 
 func exists(path string) bool {

@@ -2,8 +2,10 @@ package pki
 
 import (
 	"context"
+	"math/rand/v2"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -238,7 +240,9 @@ func TestUserSecrets(t *testing.T) {
 }
 
 func TestModesWhateverTheUmask(t *testing.T) {
+	old := syscall.Umask(0o077)
 	s := made(t, cluster(1, 1), Options{})
+	syscall.Umask(old)
 	for path, entry := range tree(t, s.Dir()) {
 		mode, _, _ := strings.Cut(entry, " ")
 		want := "-rw-r--r--"
@@ -285,5 +289,56 @@ func TestSecretsOnlyInSealedFiles(t *testing.T) {
 				t.Errorf("%s holds a secret in the clear", path)
 			}
 		}
+	}
+}
+
+// A write that fails half way leaves the old store, and nothing of the new one.
+func TestFailedWriteLeavesTheOldStore(t *testing.T) {
+	s := made(t, cluster(1, 0), Options{})
+	blocked := s.path("nodes/worker-1/kubelet.crt/in the way")
+	if err := os.MkdirAll(blocked, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	before, was := tree(t, s.Dir()), state(t, s.Dir(), s.ids)
+	_, err := s.Issue(context.Background(), cluster(1, 1))
+	if err == nil || !strings.HasPrefix(err.Error(), "store "+s.Dir()+": ") {
+		t.Errorf("error %v", err)
+	}
+	if d := diff(before, tree(t, s.Dir())); len(d) > 0 {
+		t.Errorf("changed: %v", d)
+	}
+	if d := diff(was, state(t, s.Dir(), s.ids)); len(d) > 0 {
+		t.Errorf("changed: %v", d)
+	}
+	if err := os.RemoveAll(s.path("nodes/worker-1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Issue(context.Background(), cluster(1, 1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// The store of one set of entropy and clock holds the same drawn keys, however
+// many processors made them.
+func TestEntropyIsDrawnInOrder(t *testing.T) {
+	p := cluster(2, 3)
+	secrets := func() string {
+		t.Helper()
+		s := made(t, p, Options{Rand: rand.NewChaCha8([32]byte{1})})
+		var out strings.Builder
+		for _, k := range p.Keys {
+			if k.Kind == "ecdsa" {
+				continue // drawn by the standard library
+			}
+			secret, err := s.Secret(k.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.Write(secret)
+		}
+		return out.String()
+	}
+	if secrets() != secrets() {
+		t.Error("two stores of the same entropy differ")
 	}
 }

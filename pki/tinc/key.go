@@ -30,7 +30,7 @@ type Key struct {
 // PEM_read_RSAPrivateKey and PEM_read_RSAPublicKey expect; the PKIX form that
 // most programs write for public keys is refused by tincd.
 //
-// The standard library makes a key of this size in about a third of the time
+// The standard library makes a key of this size in a quarter to a third of the time
 // that openssl 3.0 takes (see BenchmarkRSA), so there is no generator of our own.
 func NewRSA() (Key, error) {
 	k, err := rsa.GenerateKey(rand.Reader, RSABits)
