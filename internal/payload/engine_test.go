@@ -96,9 +96,9 @@ func (n *node) apply(engine string, payload []byte) []string {
 
 // aside tells of what the engines and the test write for themselves: cloud-init
 // also turns passwords off in sshd_config, and locks a user with ! where Ignition
-// writes *.
+// writes *, and locks the password of root.
 func aside(line string) bool {
-	for _, own := range []string{"./etc/.ignition-result.json", "./etc/cloud", "./etc/ssh", "./etc/ssh/sshd_config", "./etc/shadow", "./etc/shadow-", "./usr/local/sbin", "./usr/local", "./usr", "./var", "./var/lib", "./root"} {
+	for _, own := range []string{"./etc/.ignition-result.json", "./etc/cloud", "./etc/ssh", "./etc/ssh/sshd_config", "./etc/shadow", "./etc/shadow-", "./etc/.pwd.lock", "./usr/local/sbin", "./usr/local", "./usr", "./var", "./var/lib", "./root"} {
 		if strings.HasSuffix(strings.TrimSuffix(line, "\n"), " "+own) {
 			return true
 		}

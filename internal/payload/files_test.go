@@ -56,3 +56,19 @@ func TestFilesRefusesJunk(t *testing.T) {
 		}
 	}
 }
+
+// FuzzContents: whatever a file holds, every format carries it unchanged.
+func FuzzContents(f *testing.F) {
+	for _, seed := range []string{"", " ", "\n", "\n a\n", "a\r\nb", "\tx\n", "#cloud-config\n", "no", "a\u0085b\u2028c\ufeff", "\xff\xfe", "--- \n...\n", "x \n  \n\n", "%00 %zz"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, contents []byte) {
+		yes := true
+		doc := &Document{Target: "x", Variant: "flatcar", Version: "1.1.0",
+			Files: []artifact.File{{Path: "/a", Contents: contents}},
+			Units: []Unit{{Name: "u.service", Enabled: &yes, Contents: service}}}
+		for _, format := range []string{FormatButane, FormatIgnition, FormatCloudInit} {
+			checkFile(t, mustRender(t, doc, Options{Format: format}).Data, "/a", artifact.File{Mode: 0o644, Contents: contents})
+		}
+	})
+}

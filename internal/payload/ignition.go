@@ -11,6 +11,9 @@ import (
 	"github.com/coreos/ignition/v2/config/v3_5/types"
 )
 
+// newestSpec is the newest spec that every Ignition in use reads.
+const newestSpec = "3.5.0"
+
 // maxNesting bounds config.replace and config.merge inside one another.
 const maxNesting = 4
 

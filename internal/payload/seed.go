@@ -30,7 +30,7 @@ func OpenStackMetaData(node, guid string) ([]byte, error) {
 // Interface is the network of a node that has no DHCP. The zero value is every
 // Ethernet interface with DHCP.
 type Interface struct {
-	// Name or MAC finds the interface; with neither it is any Ethernet one.
+	// MAC, or else Name, finds the interface; with neither it is any Ethernet one.
 	Name, MAC string
 	// Addresses are in CIDR form.
 	Addresses []string
@@ -44,7 +44,7 @@ type netplan struct {
 }
 
 type ethernet struct {
-	Match       netMatch        `yaml:"match"`
+	Match       *netMatch       `yaml:"match,omitempty"`
 	DHCP4       bool            `yaml:"dhcp4"`
 	Addresses   []string        `yaml:"addresses,omitempty"`
 	Routes      []netRoute      `yaml:"routes,omitempty"`
@@ -65,18 +65,24 @@ type netNameservers struct {
 	Addresses []string `yaml:"addresses"`
 }
 
-// NetworkConfig is the network-config of a NoCloud drive, version 2.
+// NetworkConfig is the network-config of a NoCloud drive, version 2. An
+// interface with a name is a key of its own, because cloud-init matches names
+// only where netplan does it.
 func NetworkConfig(i Interface) ([]byte, error) {
-	e := ethernet{Match: netMatch{Name: i.Name, MAC: i.MAC}, DHCP4: len(i.Addresses) == 0, Addresses: i.Addresses}
-	if i.Name == "" && i.MAC == "" {
-		e.Match.Name = "e*"
+	e := ethernet{DHCP4: len(i.Addresses) == 0, Addresses: i.Addresses}
+	key := i.Name
+	switch {
+	case i.MAC != "":
+		key, e.Match = "node", &netMatch{MAC: i.MAC}
+	case i.Name == "":
+		key, e.Match = "node", &netMatch{Name: "e*"}
 	}
 	if i.Gateway != "" {
-		// 0.0.0.0/0, because cloud-init 22 does not know the word default.
+		// cloud-init 22 does not know the word default.
 		e.Routes = []netRoute{{To: "0.0.0.0/0", Via: i.Gateway}}
 	}
 	if len(i.DNS) > 0 {
 		e.Nameservers = &netNameservers{Addresses: i.DNS}
 	}
-	return encodeYAML(netplan{Version: 2, Ethernets: map[string]ethernet{"node": e}})
+	return encodeYAML(netplan{Version: 2, Ethernets: map[string]ethernet{key: e}})
 }

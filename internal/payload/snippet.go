@@ -45,11 +45,22 @@ func readSnippet(s Snippet, doc *Document, plain bool) (snippet, []Problem) {
 		return out, out.problems(found)
 	}
 	if out.config, err = parseIgnition(raw); err != nil {
-		p := out.problem(at(root, "variant"), err.Error())
-		p.Fix = fmt.Sprintf("write variant: %s and version: %s, or leave both out", doc.Variant, doc.Version)
-		return out, []Problem{p}
+		return out, []Problem{out.foreign(raw, doc, err)}
 	}
 	return out, nil
+}
+
+// foreign explains a snippet that is good Butane, but for other systems.
+func (s snippet) foreign(raw []byte, doc *Document, cause error) Problem {
+	p := s.problem(at(s.root, "version"), cause.Error())
+	switch version, err := versionOf(raw); {
+	case err != nil:
+		p = s.problem(at(s.root, "variant"), "this variant does not make an Ignition config")
+	case version > newestSpec:
+		p.Message = fmt.Sprintf("this version makes an Ignition config of spec %s, and nodes read at most %s", version, newestSpec)
+	}
+	p.Fix = fmt.Sprintf("write variant: %s and version: %s, or leave both out", doc.Variant, doc.Version)
+	return p
 }
 
 // oneDocument is the top mapping of a YAML text, or nil when it holds nothing.

@@ -31,6 +31,9 @@ func translate(text []byte, plain bool) ([]byte, []finding) {
 	var found []finding
 	for _, e := range r.Entries {
 		f := finding{path: e.Context.Path, message: e.Message}
+		if e.Message == common.ErrNoFilesDir.Error() {
+			f.message = "imgforge reads no file but the cluster file; write the contents with inline"
+		}
 		if p := e.Marker.StartP; p != nil {
 			f.line, f.col = int(p.Line), int(p.Column)
 		}
