@@ -11,8 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/imgforge/imgforge/internal/testtool"
 )
 
 func TestWriteFileModes(t *testing.T) {
@@ -82,55 +80,4 @@ func TestWriteFileSaysWhatToDo(t *testing.T) {
 	if got := names(t, dir); !slices.Equal(got, []string{"folder"}) {
 		t.Errorf("left: %q", got)
 	}
-}
-
-// A real file system that is full, then read-only: nothing is left, and the
-// message says what to do.
-func TestFullAndReadOnlyDisk(t *testing.T) {
-	testtool.Root(t)
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
-		testtool.Skip(t, "a tmpfs is needed: %v", err)
-	}
-	defer syscall.Unmount(dir, 0)
-	big := make([]byte, 1<<20)
-	err := WriteBytes(filepath.Join(dir, "f"), 0o600, big)
-	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "free some space") {
-		t.Errorf("full: %v", err)
-	}
-	out := filepath.Join(dir, "out")
-	build(t, out, "first")
-	before := snapshot(t, dir)
-	tree, err := NewTree(out, TreeInfo{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = tree.AddBytes(Item{Path: "big"}, big)
-	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "free some space") || strings.Contains(err.Error(), "imgforge-new") {
-		t.Errorf("full: %v", err)
-	}
-	tree.Abort()
-	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
-		t.Fatal(err)
-	}
-	for _, err := range []error{WriteBytes(filepath.Join(dir, "f"), 0o600, nil), func() error { _, err := NewTree(out, TreeInfo{}); return err }()} {
-		if !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), "writable") {
-			t.Errorf("read-only: %v", err)
-		}
-	}
-	if after := snapshot(t, dir); !equalSnapshots(before, after) {
-		t.Errorf("changed from %q to %q", before, after)
-	}
-}
-
-func equalSnapshots(a, b map[string]string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for k, v := range a {
-		if b[k] != v {
-			return false
-		}
-	}
-	return true
 }

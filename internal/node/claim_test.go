@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/imgforge/imgforge/internal/artifact"
-	"github.com/imgforge/imgforge/internal/testtool"
 )
 
 // TestMain lets the kill test run this binary as the claim that is killed.
@@ -150,13 +149,15 @@ func TestClaimIsKept(t *testing.T) {
 	}
 }
 
-// A failed claim changes nothing: no file, no name, no slot.
-func TestFailedClaimChangesNothing(t *testing.T) {
-	key := [32]byte{1}
-	tests := map[string]struct {
-		code    int
-		prepare func(m *machine)
-	}{
+// failure is a machine that cannot be claimed, and the code it ends with.
+type failure struct {
+	code    int
+	prepare func(m *machine)
+}
+
+// unsure are machines of which it cannot be told who they are.
+func unsure() map[string]failure {
+	return map[string]failure{
 		"nothing": {codeNothing, func(*machine) {}},
 		"no match": {codeNoSlot, func(m *machine) {
 			m.carry(slotOf(m.t, "worker-1"))
@@ -166,7 +167,7 @@ func TestFailedClaimChangesNothing(t *testing.T) {
 			m.write("/proc/cmdline", "imgforge.node=worker-9")
 		}},
 		"unknown by claim line": {codeUnknownNode, func(m *machine) {
-			m.write(claimFile, m.seal(slotOf(m.t, "worker-9"), key))
+			m.write(claimFile, m.seal(slotOf(m.t, "worker-9"), [32]byte{1}))
 			if err := os.RemoveAll(m.path(artifact.SlotDir)); err != nil {
 				m.t.Fatal(err)
 			}
@@ -182,24 +183,30 @@ func TestFailedClaimChangesNothing(t *testing.T) {
 			m.write("/proc/cmdline", "imgforge.node=worker-1 imgforge.node=worker-2")
 		}},
 		"two claim lines": {codeTwoSlots, func(m *machine) {
-			m.write(claimFile, m.seal(slotOf(m.t, "worker-1"), key))
-			m.write(claimRunFile, m.seal(slotOf(m.t, "worker-2"), key))
+			m.write(claimFile, m.seal(slotOf(m.t, "worker-1"), [32]byte{1}))
+			m.write(claimRunFile, m.seal(slotOf(m.t, "worker-2"), [32]byte{1}))
 		}},
 		"an address that two slots want": {codeTwoSlots, func(m *machine) {
 			m.carry(slotOf(m.t, "worker-1", "mac:52:54:00:00:00:01"), slotOf(m.t, "worker-2", "mac:52:54:00:00:00:01"))
 			m.write("/sys/class/net/eth0/address", "52:54:00:00:00:01")
 		}},
+	}
+}
+
+// unable are machines whose slot or files are not usable.
+func unable() map[string]failure {
+	return map[string]failure{
 		"claim line cut": {codeClaimDamaged, func(m *machine) {
-			line := m.seal(slotOf(m.t, "worker-1"), key)
+			line := m.seal(slotOf(m.t, "worker-1"), [32]byte{1})
 			m.write(claimFile, line[:len(line)-2])
 		}},
 		"sealed without line": {codeClaimMissing, func(m *machine) {
-			m.seal(slotOf(m.t, "worker-1"), key)
+			m.seal(slotOf(m.t, "worker-1"), [32]byte{1})
 			m.write("/proc/cmdline", "imgforge.node=worker-1")
 		}},
 		"another key": {codeClaimWrong, func(m *machine) {
 			m.write(claimFile, m.seal(slotOf(m.t, "worker-1"), [32]byte{2}))
-			m.seal(slotOf(m.t, "worker-1"), key)
+			m.seal(slotOf(m.t, "worker-1"), [32]byte{1})
 		}},
 		"damaged slot": {codeSlotDamaged, func(m *machine) {
 			m.carry(slotOf(m.t, "worker-1"))
@@ -225,6 +232,12 @@ func TestFailedClaimChangesNothing(t *testing.T) {
 		"record damaged":   {codeIdentity, func(m *machine) { m.write(artifact.ClaimedPath, "{}") }},
 		"identity gone":    {codeIdentity, func(m *machine) { m.write(artifact.ClaimedPath, `{"node": "worker-1"}`) }},
 	}
+}
+
+// A failed claim changes nothing: no file, no name, no slot.
+func TestFailedClaimChangesNothing(t *testing.T) {
+	tests := unsure()
+	maps.Copy(tests, unable())
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t, "localhost")
@@ -283,27 +296,4 @@ func TestClaimFinishesRemovingSlots(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.mustBe("worker-2")
-}
-
-// A disk that fills up while the files are written changes nothing, and the code
-// says so.
-func TestClaimOnAFullDisk(t *testing.T) {
-	testtool.Root(t)
-	m := newMachine(t, "worker-1")
-	if err := syscall.Mount("tmpfs", m.root, "tmpfs", 0, "size=128k"); err != nil {
-		testtool.Skip(t, "a tmpfs is needed: %v", err)
-	}
-	defer syscall.Unmount(m.root, 0)
-	m.write("/etc/hostname", "worker-1\n")
-	s := slotOf(t, "worker-1")
-	s.Files[1].Contents, s.Files[2].User, s.Files[2].Group = make([]byte, 90<<10), "", ""
-	m.carry(s)
-	before := m.snapshot()
-	err := m.claim()
-	if !errors.Is(err, fail(codeCannotWrite, "")) || !strings.Contains(err.Error(), "no space left") {
-		t.Errorf("got %v", err)
-	}
-	if !maps.Equal(before, m.snapshot()) {
-		t.Errorf("something changed: %v", slices.Sorted(maps.Keys(m.snapshot())))
-	}
 }

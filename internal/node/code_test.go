@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,23 +20,22 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// provoked makes each code happen for real and returns what the operator sees.
-func provoked(t *testing.T) map[int]string {
+// provokedClaim claims a prepared machine and returns what its operator sees.
+func provokedClaim(t *testing.T, hostname string, prepare func(m *machine)) string {
+	m := newMachine(t, hostname)
+	prepare(m)
+	err := m.claim()
+	text := m.stderr.String()
+	if err != nil {
+		text += err.Error() + "\n"
+	}
+	return strings.ReplaceAll(text, m.root, "")
+}
+
+// claimTexts makes each code of the claim happen for real.
+func claimTexts(t *testing.T) map[int]string {
 	key := [32]byte{1}
-	claim := func(hostname string, prepare func(m *machine)) string {
-		m := newMachine(t, hostname)
-		prepare(m)
-		err := m.claim()
-		text := m.stderr.String()
-		if err != nil {
-			text += err.Error() + "\n"
-		}
-		return strings.ReplaceAll(text, m.root, "")
-	}
-	check := func(run func(m *machine) error) string {
-		m := newMachine(t, "master-1")
-		return strings.ReplaceAll(fmt.Sprintln(run(m)), m.root, "")
-	}
+	claim := func(hostname string, prepare func(m *machine)) string { return provokedClaim(t, hostname, prepare) }
 	return map[int]string{
 		codeNothing: claim("web-7", func(*machine) {}),
 		codeNoSlot: claim("web-7.example.org", func(m *machine) {
@@ -78,6 +78,16 @@ func provoked(t *testing.T) map[int]string {
 			m.write("/var/lib/cloud/instances/i-1/obj.pkl", "x")
 			m.write("/etc/cloud", "not a folder")
 		}),
+	}
+}
+
+// endpointTexts does the same for what keepalived calls.
+func endpointTexts(t *testing.T) map[int]string {
+	check := func(run func(m *machine) error) string {
+		m := newMachine(t, "master-1")
+		return strings.ReplaceAll(fmt.Sprintln(run(m)), m.root, "")
+	}
+	return map[int]string{
 		codeEndpointDown: check(func(m *machine) error {
 			ready := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				http.Error(w, "[-]etcd failed: reason withheld\nreadyz check failed", http.StatusInternalServerError)
@@ -120,7 +130,8 @@ func renamed(err error, ports map[string]string) error {
 // Every code has one golden text, made by what causes it; it says which step,
 // why, and what to change, and gives no secret away.
 func TestEveryCodeHasItsText(t *testing.T) {
-	texts := provoked(t)
+	texts := claimTexts(t)
+	maps.Copy(texts, endpointTexts(t))
 	wanted := map[string]bool{}
 	last := 0
 	for _, c := range Codes() {
