@@ -93,6 +93,7 @@ type butaneFile struct {
 type butaneResource struct {
 	Inline       *text         `yaml:"inline,omitempty"`
 	Source       string        `yaml:"source,omitempty"`
+	Compression  string        `yaml:"compression,omitempty"`
 	Verification *verification `yaml:"verification,omitempty"`
 }
 

@@ -72,3 +72,20 @@ func FuzzContents(f *testing.F) {
 		}
 	})
 }
+
+func TestAudit(t *testing.T) {
+	login := "passwd:\n  users: [{name: ripley, password_hash: $6$x, ssh_authorized_keys: [ssh-ed25519 AAAA]}]\n" +
+		"storage:\n  files: [{path: /root/.ssh/authorized_keys, contents: {inline: x}}, {path: /etc/key, contents: {inline: BEGIN OPENSSH PRIVATE KEY}}]\n"
+	for _, format := range []string{FormatButane, FormatIgnition, FormatCloudInit} {
+		doc := worker()
+		found, err := Audit(mustRender(t, doc, Options{Format: format}).Data)
+		if err != nil || len(found) > 0 {
+			t.Errorf("%s: %v in a document without logins (%v)", format, found, err)
+		}
+		doc.Extra = []Snippet{{Text: login}}
+		found, err = Audit(mustRender(t, doc, Options{Format: format}).Data)
+		if err != nil || len(found) != 4 {
+			t.Errorf("%s: found %q, want a password, a key and two files (%v)", format, found, err)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package payload
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -166,7 +168,8 @@ func assemble(doc *Document, files []placed, as style) (assembled, error) {
 		return assembled{}, &Invalid{Problems: documentProblems(doc, files, found)}
 	}
 	a := assembled{json: raw}
-	if a.config, err = parseIgnition(raw); err != nil {
+	// butane has validated what it made; validating again would double the time.
+	if err := json.Unmarshal(raw, &a.config); err != nil {
 		return assembled{}, err
 	}
 	if len(doc.Extra) == 0 {
@@ -219,9 +222,13 @@ func readSnippets(doc *Document, as style) ([]snippet, error) {
 
 // wrap puts a config, compressed, into the config.replace of another.
 func wrap(doc *Document, config []byte) ([]byte, error) {
-	inline := text(config)
-	c := butaneConfig{Variant: doc.Variant, Version: doc.Version,
-		Ignition: &butaneHead{Config: butaneRefs{Replace: &butaneResource{Inline: &inline}}}}
+	packed, err := gzipped(config)
+	if err != nil {
+		return nil, err
+	}
+	c := butaneConfig{Variant: doc.Variant, Version: doc.Version, Ignition: &butaneHead{Config: butaneRefs{Replace: &butaneResource{
+		Source: "data:;base64," + base64.StdEncoding.EncodeToString(packed), Compression: "gzip",
+	}}}}
 	yaml, err := encodeYAML(c)
 	if err != nil {
 		return nil, err
