@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -31,7 +32,7 @@ func TestHAProxyIsAccepted(t *testing.T) {
 	ca := newAuthority(t)
 	eachRole(t, func(t *testing.T, p *plan.Plan, role string) {
 		if _, runs := newHAProxy(p, role); !runs {
-			t.Skip("haproxy does not run on this role")
+			return
 		}
 		conf := rebase(contents(t, nodeDocument(t, p, p.NodesOf(role)[0].Name), haproxyDir+"/haproxy.cfg"), ca.path)
 		out, err := exec.Command(haproxy, "-c", "-f", scratch(t, "haproxy.cfg", conf)).CombinedOutput()
@@ -213,7 +214,7 @@ func serve(t *testing.T, ns namespace, address string, wrap func(net.Listener) n
 	if err := ns.do(func() (err error) { l, err = net.Listen("tcp4", address); return err }); err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: handler, ErrorLog: nil}
+	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
 	t.Cleanup(func() { server.Close() })
 	go server.Serve(wrap(l))
 }

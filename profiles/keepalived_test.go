@@ -18,7 +18,7 @@ func TestKeepalivedIsAccepted(t *testing.T) {
 	eachRole(t, func(t *testing.T, p *plan.Plan, role string) {
 		for _, n := range p.NodesOf(role) {
 			doc := nodeDocument(t, p, n.Name)
-			floats := role == "master" && p.Endpoint.Mode == "vip" || role == "proxy"
+			floats := role == "master" && p.Endpoint.Mode == "vip" || role == "proxy" && roleOf(p, role).PublicIP != ""
 			path := keepalivedDir + "/keepalived.conf"
 			if !floats {
 				for _, f := range doc.Files {
@@ -58,4 +58,9 @@ func TestKeepalivedPeers(t *testing.T) {
 			priorities[conf.Priority] = n.Name
 		}
 	}
+}
+
+func roleOf(p *plan.Plan, name string) plan.Role {
+	r, _ := p.Role(name)
+	return r
 }

@@ -89,6 +89,7 @@ func foreignInterfaces(p *plan.Plan) []string {
 // ownNetwork names the node and the masters, and gives the node its address
 // where nothing else does.
 func ownNetwork(o *own) error {
+	o.file(artifact.File{Path: "/etc/hostname", Contents: []byte(o.node.Name + "\n")})
 	if err := o.fill(artifact.File{Path: "/etc/hosts"}, "common/hosts", hostLines(o.plan, o.node)); err != nil {
 		return err
 	}
@@ -137,4 +138,12 @@ func splitEndpoint(endpoint string, port int) (host, p string) {
 		return strings.Trim(endpoint[:i], "[]"), endpoint[i+1:]
 	}
 	return endpoint, strconv.Itoa(port)
+}
+
+// joinEndpoint is host:port, with brackets around an IPv6 address.
+func joinEndpoint(host, port string) string {
+	if strings.Contains(host, ":") {
+		return "[" + host + "]:" + port
+	}
+	return host + ":" + port
 }

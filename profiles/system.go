@@ -26,12 +26,6 @@ func sharedSystem(s *shared) error {
 			return err
 		}
 	}
-	if s.plan.OS.Format == "cloud-init" {
-		// cloud-init writes files after systemd has read them on a first boot.
-		if err := s.butane("common/kernel", map[string]string{"Containerd": unitContainerd}); err != nil {
-			return err
-		}
-	}
 	return s.time()
 }
 

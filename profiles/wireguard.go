@@ -3,7 +3,6 @@ package profiles
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 
@@ -72,7 +71,7 @@ func (o *own) wireguardPeers() ([]wireguardPeer, error) {
 		}
 		p := wireguardPeer{Name: name, PublicKey: string(bytes.TrimSpace(key)), Address: m.address}
 		if m.endpoint != "" {
-			p.Endpoint = net.JoinHostPort(splitEndpoint(m.endpoint, o.plan.Network.Port))
+			p.Endpoint = joinEndpoint(splitEndpoint(m.endpoint, o.plan.Network.Port))
 		}
 		out = append(out, p)
 	}
