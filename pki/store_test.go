@@ -342,3 +342,29 @@ func TestEntropyIsDrawnInOrder(t *testing.T) {
 		t.Error("two stores of the same entropy differ")
 	}
 }
+
+// A cluster whose file is still being written gets its authorities alone; the
+// first issue then decides what is anchored.
+func TestAuthoritiesFirstLeavesLater(t *testing.T) {
+	s := made(t, &plan.Plan{Cluster: "nostromo"}, Options{})
+	f, err := s.Facts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Anchors) != 0 || f.LatestBoot != "" || f.Secrets == nil {
+		t.Errorf("facts %+v of a store without leaves", f)
+	}
+	p := cluster(3, 1)
+	before := tree(t, s.Dir())
+	if _, err := s.Issue(context.Background(), p); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range diff(before, tree(t, s.Dir())) {
+		if strings.Contains(d, "authorities") {
+			t.Errorf("issuing changed %s", d)
+		}
+	}
+	if f, err = reopen(t, s, s.ids).Facts(); err != nil || f.Anchors["master"].Founding != 3 {
+		t.Errorf("facts %+v, %v", f, err)
+	}
+}
