@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/coreos/ignition/v2/config/v3_5/types"
-	"github.com/vincent-petithory/dataurl"
 	"gopkg.in/yaml.v3"
 )
 
@@ -259,7 +258,7 @@ func butaneContents(f placed, as style) butaneResource {
 	case !utf8.Valid(f.Contents):
 		return butaneResource{Source: "data:;base64," + base64.StdEncoding.EncodeToString(f.Contents)}
 	case as == escaped && len(f.Contents) > 0:
-		return butaneResource{Source: "data:," + dataurl.Escape(f.Contents)}
+		return butaneResource{Source: dataURL(f.Contents)}
 	}
 	t := text(f.Contents)
 	return butaneResource{Inline: &t}

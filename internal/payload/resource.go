@@ -73,6 +73,25 @@ func gzipped(data []byte) ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// dataPlain are the characters that stand for themselves in a data URL: those
+// of RFC 2396 but ? and #, which would end it, and &, which JSON would escape.
+const dataPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'();/:@=+$,"
+
+// dataURL spells contents as text. The usual escaping would also take / and +
+// and =, of which keys and certificates are full.
+func dataURL(contents []byte) string {
+	var b strings.Builder
+	b.WriteString("data:,")
+	for _, c := range contents {
+		if strings.IndexByte(dataPlain, c) >= 0 {
+			b.WriteByte(c)
+			continue
+		}
+		fmt.Fprintf(&b, "%%%02X", c)
+	}
+	return b.String()
+}
+
 func verify(data []byte, hash string) error {
 	kind, want, _ := strings.Cut(hash, "-")
 	var got string
