@@ -5,14 +5,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/plan"
 )
 
 const (
 	haproxyDir = "/etc/imgforge/haproxy"
-	// haproxyAlivePort answers /healthz on 127.0.0.1: 200 as long as haproxy lives,
-	// whatever its backends do.
-	haproxyAlivePort = 8404
 	// haproxyUID is the user and group of the upstream image.
 	haproxyUID = 99
 )
@@ -66,7 +64,7 @@ func sharedHAProxy(s *shared) error {
 	}
 	pod := haproxyPod{
 		Image: s.plan.Images.HAProxy, Dir: haproxyDir, Config: haproxyDir + "/haproxy.cfg",
-		UID: haproxyUID, AlivePort: haproxyAlivePort,
+		UID: haproxyUID, AlivePort: artifact.HAProxyAlivePort,
 	}
 	if conf.API != nil {
 		pod.CA = caPath
@@ -81,7 +79,7 @@ func sharedHAProxy(s *shared) error {
 
 // newHAProxy decides what haproxy does on a role, and whether it runs there.
 func newHAProxy(p *plan.Plan, role string) (haproxyConf, bool) {
-	conf := haproxyConf{MaxConn: 4000, AlivePort: haproxyAlivePort}
+	conf := haproxyConf{MaxConn: 4000, AlivePort: artifact.HAProxyAlivePort}
 	if bind, ok := apiBind(p, role); ok {
 		masters := p.NodesOf("master")
 		conf.API = &haproxyAPI{

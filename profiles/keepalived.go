@@ -16,7 +16,7 @@ type keepalivedConf struct {
 	RouterID, Priority      int
 	Address, Device         string // what floats, and on which interface
 	Check                   string // command that says whether the node may hold it
-	Notify                  string // command that is told of every change; may be empty
+	Notify                  string // command that is told of every change
 }
 
 // floats tells whether an address floats over the nodes of a role.
@@ -51,7 +51,8 @@ func newKeepalived(s *scope, n plan.Node) keepalivedConf {
 		Node: n.Name, Interface: meshInterface(s.plan.Network, n), Source: n.Address,
 		RouterID: s.plan.Network.VRRPID, Priority: n.VRRPPriority,
 		Address: withPrefix(s.plan.Endpoint.Address, s.plan.Network), Device: meshInterface(s.plan.Network, n),
-		Check: helper + " check endpoint --config " + artifact.NodeFilePath,
+		Check:  helper + " check endpoint --config " + artifact.NodeFilePath,
+		Notify: helper + " notify --config " + artifact.NodeFilePath,
 	}
 	if !s.isMaster() {
 		conf.RouterID, conf.Address = s.plan.Network.VRRPIDProxy, s.role.PublicIP+"/32"
@@ -60,7 +61,6 @@ func newKeepalived(s *scope, n plan.Node) keepalivedConf {
 		// which needs the interface they are on.
 		conf.Device = cmp.Or(n.Interface, "lo")
 		conf.Check = helper + " check proxy --config " + artifact.NodeFilePath
-		conf.Notify = helper + " notify --config " + artifact.NodeFilePath
 	}
 	for _, peer := range s.plan.NodesOf(n.Role) {
 		if peer.Name != n.Name {

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -191,6 +193,20 @@ func place(t *testing.T, path string, f artifact.File, rebased *strings.Replacer
 		mode = 0o644
 	}
 	if err := os.WriteFile(path, []byte(rebased.Replace(string(f.Contents))), mode); err != nil {
+		t.Fatal(err)
+	}
+	if f.Group == "" {
+		return
+	}
+	group, err := user.LookupGroup(f.Group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gid, err := strconv.Atoi(group.Gid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(path, 0, gid); err != nil {
 		t.Fatal(err)
 	}
 }
