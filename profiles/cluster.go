@@ -1,9 +1,6 @@
 package profiles
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/plan"
 )
@@ -42,26 +39,15 @@ func clusterNode(n plan.Node, full bool) artifact.ClusterNode {
 	if !full {
 		return c
 	}
-	c.Labels = masterLabels(n)
+	c.Labels = map[string]string{roleLabel(n.Role): ""}
 	if w := n.Window; w != nil {
 		c.Window = &artifact.ClusterWindow{Start: w.Start, Minutes: w.Minutes, Days: w.Days}
 	}
 	return c
 }
 
-// masterLabels are the labels of a node that a master applies, because a
-// kubelet may not give them to itself: its role's and the user's restricted ones.
-func masterLabels(n plan.Node) map[string]string {
-	labels := map[string]string{roleLabel(n.Role): ""}
-	for _, key := range slices.Sorted(maps.Keys(n.Labels)) {
-		if !selfLabel(key) {
-			labels[key] = n.Labels[key]
-		}
-	}
-	return labels
-}
-
-// roleLabel is the label by which kubectl shows a node's role.
+// roleLabel is the label by which kubectl shows a node's role. A kubelet may not
+// give it to itself, so a master does.
 func roleLabel(role string) string {
 	if role == "master" {
 		role = "control-plane"

@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"flag"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -69,10 +71,28 @@ func example(t testing.TB, name string) *plan.Plan {
 	return planOf(t, string(text), plan.Facts{})
 }
 
-// eachRole runs f for every role of every example.
+// full plans testdata/full.yaml, which sets every field that reaches a node.
+func full(t testing.TB) *plan.Plan {
+	t.Helper()
+	text, err := os.ReadFile("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := planOf(t, string(text), plan.Facts{})
+	for i := range p.Settings.Registries {
+		p.Settings.Registries[i].CA = "<authority of " + p.Settings.Registries[i].Host + ">"
+	}
+	return p
+}
+
+// eachRole runs f for every role of every example and of testdata/full.yaml.
 func eachRole(t *testing.T, f func(t *testing.T, p *plan.Plan, role string)) {
+	plans := map[string]*plan.Plan{"full": full(t)}
 	for _, name := range examples.Names() {
-		p := example(t, name)
+		plans[name] = example(t, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(plans)) {
+		p := plans[name]
 		for _, r := range p.Roles {
 			t.Run(name+"/"+r.Name, func(t *testing.T) { f(t, p, r.Name) })
 		}
@@ -197,7 +217,7 @@ func printFiles(b *bytes.Buffer, files []artifact.File) {
 		if f.User != "" || f.Group != "" {
 			mark += " " + f.User + ":" + f.Group
 		}
-		fmt.Fprintf(b, "\n=== %s %04o%s\n%s", f.Path, f.Mode, mark, f.Contents)
+		fmt.Fprintf(b, "\n=== %s %04o%s\n%s", f.Path, cmp.Or(f.Mode, 0o644), mark, f.Contents)
 		if !bytes.HasSuffix(f.Contents, []byte("\n")) {
 			b.WriteString("\n(no newline at the end)\n")
 		}
@@ -254,18 +274,18 @@ func TestSecretsAreInSlots(t *testing.T) {
 	})
 }
 
+// inBase64 finds what may hide a secret.
+var inBase64 = regexp.MustCompile(`[A-Za-z0-9+/]{16,}=*`)
+
 // isSecret finds what fakeSecrets says in place of a secret, plain or in base64.
 func isSecret(text []byte) bool {
-	if bytes.Contains(text, []byte("<private key")) || bytes.Contains(text, []byte("<secret")) {
-		return true
+	plain := func(text []byte) bool {
+		return bytes.Contains(text, []byte("<private key")) || bytes.Contains(text, []byte("<secret"))
 	}
-	for word := range bytes.FieldsSeq(text) {
-		raw, err := base64.StdEncoding.DecodeString(string(bytes.Trim(word, `"{}`)))
-		if err == nil && len(raw) > 0 && (bytes.Contains(raw, []byte("<private key")) || bytes.Contains(raw, []byte("<secret"))) {
-			return true
-		}
-	}
-	return false
+	return plain(text) || slices.ContainsFunc(inBase64.FindAll(text, -1), func(word []byte) bool {
+		raw, err := base64.StdEncoding.DecodeString(string(word))
+		return err == nil && plain(raw)
+	})
 }
 
 // TestKeysOfOthers: a node is given its own keys and those that its role must

@@ -86,40 +86,16 @@ func (s *shared) kubeletUnit() error {
 	return nil
 }
 
-// ownKubelet tells the shared unit who the node is.
+// ownKubelet tells the shared unit who the node is. Labels that a kubelet may not
+// give itself never get here: the cluster file refuses them.
 func ownKubelet(o *own) error {
 	var labels []string
 	for _, key := range slices.Sorted(maps.Keys(o.node.Labels)) {
-		if selfLabel(key) {
-			labels = append(labels, key+"="+o.node.Labels[key])
-		}
+		labels = append(labels, key+"="+o.node.Labels[key])
 	}
 	text := fmt.Sprintf("NODE=%s\nADDRESS=%s\nLABELS=%s\n", o.node.Name, o.node.Address, strings.Join(labels, ","))
 	o.file(artifact.File{Path: kubeletEnvPath, Mode: 0o600, Contents: []byte(text)})
 	return nil
-}
-
-// selfLabel tells whether a kubelet may give itself a label: any outside
-// Kubernetes' own domains, and those that its own list and the NodeRestriction
-// admission plugin let through. The others are applied by a master.
-func selfLabel(key string) bool {
-	prefix, _, qualified := strings.Cut(key, "/")
-	if !qualified {
-		return true
-	}
-	within := func(domain string) bool { return prefix == domain || strings.HasSuffix(prefix, "."+domain) }
-	switch {
-	case within("node-restriction.kubernetes.io"):
-		return false
-	case within("kubelet.kubernetes.io"), within("node.kubernetes.io"):
-		return true
-	case within("kubernetes.io"), within("k8s.io"):
-		return slices.Contains([]string{
-			"kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch",
-			"topology.kubernetes.io/zone", "topology.kubernetes.io/region",
-		}, key)
-	}
-	return true
 }
 
 // registryCredentials go to the kubelet, which hands them to containerd with each
