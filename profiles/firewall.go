@@ -30,6 +30,8 @@ type firewall struct {
 	Pods      []string // rules that let pods reach out and be reached
 	Metadata4 bool
 	Metadata6 bool
+
+	mesh string // matches what comes from the mesh's interface
 }
 
 // nftSet is a named set of networks of one family.
@@ -55,6 +57,9 @@ func sharedFirewall(s *shared) error {
 // newFirewall turns the plan's ports into rules.
 func newFirewall(p *plan.Plan, role string) (*firewall, error) {
 	fw := &firewall{Pods: podRules(p)}
+	if names := meshInterfaces(p); len(names) > 0 {
+		fw.mesh = "iifname { " + strings.Join(names, ", ") + " } "
+	}
 	for _, set := range []struct {
 		name     string
 		networks []string
@@ -128,19 +133,15 @@ func portRules(port plan.Port, from string) (input, published string) {
 // from. The mesh's interface is part of them, so that an address inside the
 // mesh cannot be borrowed from outside it.
 func (fw *firewall) from(p *plan.Plan, from string) ([]string, error) {
-	mesh := ""
-	if i := meshInterfaces(p); len(i) > 0 {
-		mesh = "iifname { " + strings.Join(i, ", ") + " } "
-	}
 	switch from {
 	case "world":
 		return []string{""}, nil
 	case "underlay":
 		return []string{fw.Underlay}, nil
 	case "mesh":
-		return []string{mesh + "ip saddr " + p.Network.CIDR + " "}, nil
+		return []string{fw.mesh + "ip saddr " + p.Network.CIDR + " "}, nil
 	case "masters", "proxies":
-		return []string{mesh + "ip saddr @" + from + "4 "}, nil
+		return []string{fw.mesh + "ip saddr @" + from + "4 "}, nil
 	case "pods":
 		return []string{fromPods(p)}, nil
 	case "access":
@@ -163,16 +164,21 @@ func (fw *firewall) has(set string) bool {
 // meshInterfaces are the quoted names of the interfaces that carry node
 // addresses; none when the default route decides, at run time.
 func meshInterfaces(p *plan.Plan) []string {
+	if p.Network.Mesh != "none" {
+		return []string{fmt.Sprintf("%q", p.Network.Interface)}
+	}
 	var out []string
-	for _, n := range p.Nodes {
-		name := meshInterface(p.Network, n)
-		if name == "" {
+	for i := range p.Nodes {
+		name := fmt.Sprintf("%q", meshInterface(p.Network, p.Nodes[i]))
+		if name == `""` {
 			return nil
 		}
-		out = append(out, fmt.Sprintf("%q", name))
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
 	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	return out
 }
 
 // fromPods matches what pods send. Another CNI than ours names its interfaces

@@ -84,7 +84,10 @@ func tincDir(n plan.Network) string { return "/etc/tinc/" + n.NetName }
 // node does not share with its role.
 func (o *own) tinc() error {
 	n, dir := o.plan.Network, tincDir(o.plan.Network)
-	known := newDirectory(o.plan)
+	known, err := members(o.plan, o.node.Dials)
+	if err != nil {
+		return err
+	}
 	conf := tincConf{Name: o.node.MeshName, Interface: n.Interface, Dir: dir, V11: n.TincVersion == "1.1", Family: "ipv4"}
 	for _, name := range o.node.Dials {
 		hub := known[name]
@@ -113,13 +116,7 @@ func (o *own) tinc() error {
 		return err
 	}
 	o.file(artifact.File{Path: dir + "/" + keyFile, Mode: 0o600, Contents: ensureNewline(key), Secret: true})
-	common := commonHosts(o.plan, o.role.Name)
-	rest := slices.DeleteFunc(carried(o.node), func(name string) bool { return common[name] })
-	mine := make(map[string]bool, len(rest))
-	for _, name := range rest {
-		mine[name] = true
-	}
-	return eachHost(o.plan, o.secrets, mine, o.file)
+	return eachHost(o.plan, o.secrets, ownHosts(o.plan, o.node), o.file)
 }
 
 // carried lists the nodes and operators whose host files a node has: its peers
@@ -129,24 +126,30 @@ func carried(n plan.Node) []string { return append(slices.Clone(n.Peers), n.Name
 // commonHosts are the host files that all slots of a role carry: those of a
 // spoke's peers where the role has spokes, since hubs know everybody, else all.
 // Sharing them keeps a role's payload linear in the size of the cluster.
-func commonHosts(p *plan.Plan, role string) map[string]bool {
-	var names []string
+func commonHosts(p *plan.Plan, role string) []string {
+	var common []string
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
 		if n.Role != role {
 			continue
 		}
 		if !n.Hub {
-			names = n.Peers
-			break
+			return n.Peers
 		}
-		names = carried(*n)
-	}
-	common := make(map[string]bool, len(names))
-	for _, name := range names {
-		common[name] = true
+		if common == nil {
+			common = carried(*n)
+		}
 	}
 	return common
+}
+
+// ownHosts are those that a node carries besides the common ones of its role.
+func ownHosts(p *plan.Plan, n plan.Node) []string {
+	common := map[string]bool{}
+	for _, name := range commonHosts(p, n.Role) {
+		common[name] = true
+	}
+	return slices.DeleteFunc(carried(n), func(name string) bool { return common[name] })
 }
 
 // meshMember is a node or an operator as the mesh knows it.
@@ -155,26 +158,41 @@ type meshMember struct {
 	keys                        string // prefix of its key IDs
 }
 
-// newDirectory indexes every member by name.
-func newDirectory(p *plan.Plan) map[string]meshMember {
-	out := make(map[string]meshMember, len(p.Nodes)+len(p.Operators))
-	for _, n := range p.Nodes {
-		out[n.Name] = meshMember{n.MeshName, n.Endpoint, n.Address, n.Name}
+// members looks nodes and operators up by name, all in one pass. Hubs are
+// masters and come first, so that a spoke's lookup ends early.
+func members(p *plan.Plan, names []string) (map[string]meshMember, error) {
+	wanted := make(map[string]bool, len(names))
+	for _, name := range names {
+		wanted[name] = true
+	}
+	out := make(map[string]meshMember, len(names))
+	for i := 0; i < len(p.Nodes) && len(out) < len(wanted); i++ {
+		if n := &p.Nodes[i]; wanted[n.Name] {
+			out[n.Name] = meshMember{n.MeshName, n.Endpoint, n.Address, n.Name}
+		}
 	}
 	for _, op := range p.Operators {
-		out[op.Name] = meshMember{op.MeshName, "", op.Address, "operator/" + op.Name}
+		if wanted[op.Name] {
+			out[op.Name] = meshMember{op.MeshName, "", op.Address, "operator/" + op.Name}
+		}
 	}
-	return out
+	for _, name := range names {
+		if _, ok := out[name]; !ok {
+			return nil, fmt.Errorf("peer %q is neither a node nor an operator", name)
+		}
+	}
+	return out, nil
 }
 
 // eachHost adds the tinc host file of every name.
-func eachHost(p *plan.Plan, s payload.Secrets, names map[string]bool, add func(artifact.File)) error {
-	known, n := newDirectory(p), p.Network
-	for name := range names { // a document is sorted when it is finished
-		m, ok := known[name]
-		if !ok {
-			return fmt.Errorf("peer %q is neither a node nor an operator", name)
-		}
+func eachHost(p *plan.Plan, s payload.Secrets, names []string, add func(artifact.File)) error {
+	known, err := members(p, names)
+	if err != nil {
+		return err
+	}
+	n := p.Network
+	for _, name := range names {
+		m := known[name]
 		data := struct {
 			Address, Port, PublicKey string
 			V11                      bool

@@ -49,7 +49,10 @@ func TestHostFiles(t *testing.T) {
 		dir := tincDir(p.Network) + "/hosts/"
 		for _, n := range p.Nodes {
 			var want, got []string
-			known := newDirectory(p)
+			known, err := members(p, carried(n))
+			if err != nil {
+				t.Fatal(err)
+			}
 			for _, name := range carried(n) {
 				want = append(want, dir+known[name].meshName)
 			}

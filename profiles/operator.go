@@ -31,11 +31,11 @@ func operatorTinc(p *plan.Plan, op plan.Operator, s payload.Secrets) ([]artifact
 	n := p.Network
 	dir := tincDir(n)
 	conf := tincConf{Name: op.MeshName, Interface: n.Interface, Dir: dir, V11: n.TincVersion == "1.1", Family: "any"}
-	hosts := map[string]bool{op.Name: true}
+	hosts := []string{op.Name}
 	for _, node := range p.Nodes {
 		if node.Hub {
 			conf.ConnectTo = append(conf.ConnectTo, node.MeshName)
-			hosts[node.Name] = true
+			hosts = append(hosts, node.Name)
 		}
 	}
 	keyFile, kind := "rsa_key.priv", "tinc-rsa"

@@ -2,7 +2,6 @@ package profiles
 
 import (
 	"bytes"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -58,13 +57,13 @@ func (o *own) wireguard() error {
 }
 
 func (o *own) wireguardPeers() ([]wireguardPeer, error) {
-	known := newDirectory(o.plan)
+	known, err := members(o.plan, o.node.Peers)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]wireguardPeer, 0, len(o.node.Peers))
 	for _, name := range o.node.Peers {
-		m, ok := known[name]
-		if !ok {
-			return nil, fmt.Errorf("peer %q is neither a node nor an operator", name)
-		}
+		m := known[name]
 		key, err := o.secrets.Public(m.keys + "/wireguard")
 		if err != nil {
 			return nil, err

@@ -360,9 +360,9 @@ func (p *Plan) Role(name string) (Role, bool) {
 
 // Node looks a node up by name.
 func (p *Plan) Node(name string) (Node, bool) {
-	for _, n := range p.Nodes {
-		if n.Name == name {
-			return n, true
+	for i := range p.Nodes { // a node is large to copy, and a cluster may have a thousand
+		if p.Nodes[i].Name == name {
+			return p.Nodes[i], true
 		}
 	}
 	return Node{}, false
@@ -370,10 +370,11 @@ func (p *Plan) Node(name string) (Node, bool) {
 
 // NodesOf lists a role's slots, reserved ones included, in slot order.
 func (p *Plan) NodesOf(role string) []Node {
-	var out []Node
-	for _, n := range p.Nodes {
-		if n.Role == role {
-			out = append(out, n)
+	r, _ := p.Role(role)
+	out := make([]Node, 0, r.Slots)
+	for i := range p.Nodes {
+		if p.Nodes[i].Role == role {
+			out = append(out, p.Nodes[i])
 		}
 	}
 	return out
