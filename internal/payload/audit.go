@@ -18,6 +18,9 @@ func Audit(payload []byte) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if payload, err = unpack(payload); err != nil {
+		return nil, err
+	}
 	audit := auditIgnition
 	if bytes.HasPrefix(payload, []byte(cloudHeader)) {
 		audit = auditCloudConfig

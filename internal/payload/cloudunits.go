@@ -166,10 +166,14 @@ func runCommands(t *tree, units []types.Unit) [][]string {
 		// One by one: systemctl stops at the first unit that does not exist.
 		cmds = append(cmds, []string{"systemctl", "preset", u})
 	}
+	if len(masked) > 0 {
+		// Waited for, so that what stopping does cannot undo what starting does.
+		cmds = append(cmds, append([]string{"timeout", "60", "systemctl", "stop"}, masked...))
+	}
 	for _, c := range [...]struct {
 		verb  string
 		units []string
-	}{{"stop", masked}, {"try-restart", changed}, {"start", enabled}} {
+	}{{"try-restart", changed}, {"start", enabled}} {
 		if len(c.units) > 0 {
 			cmds = append(cmds, append([]string{"systemctl", c.verb, "--no-block"}, c.units...))
 		}

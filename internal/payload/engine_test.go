@@ -121,8 +121,8 @@ func tail(b []byte) []byte { return b[max(0, len(b)-8000):] }
 // them left behind.
 func sameTree(t *testing.T, doc *Document, o Options) (cloud *node) {
 	t.Helper()
-	ignition, python := testtool.Path(t, "ignition"), testtool.Path(t, "cloud-init")
-	_ = python
+	ignition := testtool.Path(t, "ignition")
+	testtool.Path(t, "cloud-init")
 	o.Format = FormatIgnition
 	ign := mustRender(t, doc, o)
 	o.Format = FormatCloudInit
@@ -178,6 +178,24 @@ systemd:
     - {name: wg-quick@.service, mask: true}
 `}}
 	sameTree(t, doc, Options{ArtifactsURL: "http://127.0.0.1:8080/"})
+}
+
+// TestPackedLeavesTheSameTree: a payload that fits only packed is unpacked by
+// cloud-init itself.
+func TestPackedLeavesTheSameTree(t *testing.T) {
+	doc := worker()
+	doc.Files = append(doc.Files, artifact.File{Path: "/opt/text", Contents: noise(1, 4000)})
+	plain := mustRender(t, doc, Options{Format: FormatCloudInit})
+	packed := mustRender(t, doc, Options{Format: FormatCloudInit, Budget: Budget{Bytes: plain.Sizes.Total - 1}})
+	if packed.Sizes.Total >= plain.Sizes.Total || bytes.HasPrefix(packed.Data, []byte(cloudHeader)) {
+		t.Fatalf("not packed: %d and %d bytes", packed.Sizes.Total, plain.Sizes.Total)
+	}
+	sameFiles(t, packed.Data, plain.Data)
+	budget := max(packed.Sizes.Total, mustRender(t, doc, Options{Format: FormatIgnition}).Sizes.Total)
+	if budget >= plain.Sizes.Total {
+		t.Fatalf("a budget of %d packs nothing", budget)
+	}
+	sameTree(t, doc, Options{Budget: Budget{Bytes: budget}})
 }
 
 func TestSecondBootKeepsWhatTheNodeChanged(t *testing.T) {

@@ -20,8 +20,11 @@ import (
 // can search them. The files of a slot in the clear follow it, with the slot's
 // path before their own. What a payload only refers to has no contents.
 func Files(payload []byte) ([]artifact.File, error) {
+	payload, err := unpack(payload)
+	if err != nil {
+		return nil, fmt.Errorf("read payload: %w", err)
+	}
 	var files []artifact.File
-	var err error
 	if bytes.HasPrefix(payload, []byte(cloudHeader)) {
 		files, err = cloudFiles(payload)
 	} else {

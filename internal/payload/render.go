@@ -114,6 +114,7 @@ func (p *Payload) ignition(doc *Document, files []placed, o Options) error {
 	return nil
 }
 
+// cloudInit fills p with a cloud-config, packed when it would not fit otherwise.
 func (p *Payload) cloudInit(doc *Document, files []placed, o Options) error {
 	a, err := assemble(doc, files, escaped)
 	if err != nil {
@@ -128,6 +129,15 @@ func (p *Payload) cloudInit(doc *Document, files []placed, o Options) error {
 	}
 	p.Warnings = a.warnings
 	p.Sizes = sizesOf(p.Data, c.parts(), false, o.Budget)
+	if o.Budget.Bytes == 0 || p.Sizes.Total <= o.Budget.Bytes {
+		return nil
+	}
+	packed, err := pack(p.Data)
+	if err != nil || len(packed) >= len(p.Data) {
+		return err
+	}
+	p.Data = packed
+	p.Sizes = sizesOf(packed, c.parts(), true, o.Budget)
 	return nil
 }
 
