@@ -38,13 +38,12 @@ type ClusterAddons struct {
 
 // ClusterNode is one slot of the cluster, in the order of the plan.
 type ClusterNode struct {
-	Name     string            `json:"name"`
-	Role     string            `json:"role"`
-	Slot     int               `json:"slot"`
-	Reserved bool              `json:"reserved,omitempty"`
-	Address  string            `json:"address"`
-	Labels   map[string]string `json:"labels,omitempty"`
-	Window   *ClusterWindow    `json:"window,omitempty"`
+	Name    string            `json:"name"`
+	Role    string            `json:"role"`
+	Slot    int               `json:"slot"`
+	Address string            `json:"address"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Window  *ClusterWindow    `json:"window,omitempty"`
 }
 
 // ClusterWindow is a node's own part of its role's reboot window.

@@ -126,13 +126,12 @@ func setReserves(c *Cluster) {
 	}
 }
 
-// setTaints keeps workloads off masters and proxies, unless there is no other
-// node to run them. An empty list in the file means no taint.
+// setTaints tells an empty list, which means no taint, from one that was left
+// out, which leaves the decision to the plan: it knows which slots the store anchors.
 func setTaints(c *Cluster, src *Source) {
-	if !src.has("roles.master.taints") && c.Roles.Worker.Count+c.Roles.Proxy.Count > 0 {
-		c.Roles.Master.Taints = []Taint{{Key: "node-role.kubernetes.io/control-plane", Effect: "NoSchedule"}}
-	}
-	if !src.has("roles.proxy.taints") && c.Roles.Proxy.Count > 0 {
-		c.Roles.Proxy.Taints = []Taint{{Key: "node-role.imgforge.io/proxy", Effect: "NoSchedule"}}
+	for path, r := range map[string]*Role{"roles.master.taints": &c.Roles.Master, "roles.proxy.taints": &c.Roles.Proxy, "roles.worker.taints": &c.Roles.Worker} {
+		if src.has(path) && r.Taints == nil {
+			r.Taints = []Taint{}
+		}
 	}
 }
