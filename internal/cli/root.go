@@ -83,7 +83,7 @@ a PKI, one Ignition or cloud-init payload per role or node, and config drives.
 Nodes find their identity, join the mesh, form etcd and start the control plane
 by themselves on first boot.
 
-Start with:  imgforge init && imgforge build
+Start with:  imgforge build --example scaleway-ha, or imgforge init for a cluster of your own
 Exit codes:  0 done, 1 failed, 2 the cluster file or the command line is wrong.`
 
 func newRoot(app *forge.App) *cobra.Command {

@@ -54,9 +54,9 @@ func (a *App) Init(ctx context.Context, o InitOptions) ([]string, error) {
 	}
 	src := o.Source
 	src.Example = ""
-	more, err := a.PKIInit(ctx, src)
+	more, err := a.pkiInit(ctx, src, false)
 	if err != nil {
 		return nil, fmt.Errorf("%s is written, but there is no store yet: %w; then run `imgforge pki init`", o.Source.File, err)
 	}
-	return append(lines, more...), nil
+	return append(append(lines, more...), "next: edit the file, then `imgforge pki issue` and `imgforge build`"), nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/payload"
@@ -79,7 +80,31 @@ func (a *App) open(src Source) (*cluster, *pki.Store, error) {
 	if len(missing) > 0 {
 		return nil, nil, lacking(c.dir, missing)
 	}
+	if err := a.checkAge(c); err != nil {
+		return nil, nil, err
+	}
 	return c, st, nil
+}
+
+// soon is how long before the end of a leaf its artifacts deserve a word.
+const soon = 30 * 24 * time.Hour
+
+// checkAge refuses to make artifacts that could not boot, and warns of those
+// that soon cannot.
+func (a *App) checkAge(c *cluster) error {
+	end, err := time.Parse(time.RFC3339, c.plan.LatestBoot)
+	if err != nil {
+		return nil // nothing issued yet: found missing before
+	}
+	left := end.Sub(a.Now())
+	if left <= 0 {
+		return fmt.Errorf("a certificate of the store %s ended on %s, so nothing made from it can boot: run `imgforge pki renew` with the authority identity", c.dir, c.plan.LatestBoot)
+	}
+	if left < soon {
+		c.report.Add(report.Problem{Severity: report.Warning, File: c.file, Message: "artifacts made today cannot boot after " + c.plan.LatestBoot,
+			Fix: "run `imgforge pki renew` with the authority identity"})
+	}
+	return nil
 }
 
 // lacking says what the store does not have as the cluster file needs it, and

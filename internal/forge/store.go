@@ -8,8 +8,7 @@ import (
 	"os"
 	"slices"
 
-	"filippo.io/age"
-
+	"github.com/imgforge/imgforge/internal/plan"
 	"github.com/imgforge/imgforge/pki"
 )
 
@@ -25,6 +24,13 @@ func (a *App) locations(cluster string) pki.Locations {
 // PKIInit makes the store of a new cluster and, where there are none yet, this
 // user's identities.
 func (a *App) PKIInit(ctx context.Context, src Source) ([]string, error) {
+	return a.pkiInit(ctx, src, true)
+}
+
+// pkiInit makes the authorities, and with issue all that the cluster file needs:
+// the first issue anchors slots and founders, so it must see the file as its author
+// wants it, not an example that is still to be edited.
+func (a *App) pkiInit(ctx context.Context, src Source, issue bool) ([]string, error) {
 	c, err := a.load(src, noFacts)
 	if err != nil {
 		return nil, err
@@ -41,12 +47,16 @@ func (a *App) PKIInit(ctx context.Context, src Source) ([]string, error) {
 	for _, path := range made {
 		lines = append(lines, "made identity "+path+": keep a copy somewhere safe, and out of git")
 	}
-	a.logf("making %d certificates and %d keys", len(c.plan.Certificates), len(c.plan.Keys))
-	_, issued, err := pki.Init(ctx, c.dir, c.plan, a.storeOptions(c, ids))
+	p := &plan.Plan{Cluster: c.plan.Cluster}
+	if issue {
+		p = c.plan
+		a.logf("making %d certificates and %d keys", len(p.Certificates), len(p.Keys))
+	}
+	_, issued, err := pki.Init(ctx, c.dir, p, a.storeOptions(c, ids))
 	if err != nil {
 		return nil, err
 	}
-	return append(lines, fmt.Sprintf("made store %s: 4 authorities, %d certificates and keys; commit it to git", c.dir, len(issued.Made))), nil
+	return append(lines, fmt.Sprintf("made store %s with 4 authorities, %d certificates and keys; commit it to git", c.dir, len(issued.Made))), nil
 }
 
 func (a *App) storeOptions(c *cluster, ids pki.Identities) pki.Options {
@@ -59,7 +69,7 @@ func (a *App) throwaway(ctx context.Context, src Source, dir string) (*cluster, 
 	if err != nil {
 		return nil, nil, err
 	}
-	ids, err := newIdentities()
+	ids, err := pki.NewIdentities()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -77,20 +87,6 @@ func (a *App) throwaway(ctx context.Context, src Source, dir string) (*cluster, 
 	}
 	c.plan.LatestBoot = facts.LatestBoot
 	return c, st, nil
-}
-
-// newIdentities draws identities that are kept nowhere.
-func newIdentities() (ids pki.Identities, err error) {
-	for _, id := range []*pki.Identity{&ids.Leaf, &ids.Authority} {
-		key, err := age.GenerateX25519Identity()
-		if err != nil {
-			return pki.Identities{}, fmt.Errorf("make an identity: %w", err)
-		}
-		if *id, err = pki.NewIdentity(key.String()); err != nil {
-			return pki.Identities{}, err
-		}
-	}
-	return ids, nil
 }
 
 // openStore opens the store for writing, with whatever identities there are.

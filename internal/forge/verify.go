@@ -33,6 +33,9 @@ func (a *App) Verify(src Source, dir string) (*Verification, error) {
 		out.Checks = append(out.Checks, "the public part was not searched for secrets: "+why)
 	} else {
 		out.Checks = append(out.Checks, fmt.Sprintf("the public part was searched for %d secrets of the store", v.Searched))
+		if v.TooShort > 0 {
+			out.Checks = append(out.Checks, fmt.Sprintf("%d secrets are too short to be searched for", v.TooShort))
+		}
 	}
 	if v.OK() {
 		out.Checks = append(out.Checks, "nothing is wrong; these artifacts can boot until "+v.LatestBoot)

@@ -93,4 +93,3 @@ func encodePlan(w io.Writer, p *plan.Plan) error {
 	enc.SetIndent("", "  ")
 	return enc.Encode(p)
 }
-
