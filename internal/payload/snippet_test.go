@@ -154,3 +154,22 @@ func TestLaterSnippetWins(t *testing.T) {
 	checkFile(t, p.Data, "/etc/new", artifact.File{Mode: 0o600, Contents: []byte("worker")})
 	validIgnition(t, inner(t, p.Data))
 }
+
+// TestReplacedContentsInheritNothing: a hash belongs to the contents it is of.
+func TestReplacedContentsInheritNothing(t *testing.T) {
+	doc := worker()
+	doc.Files = append(doc.Files, artifact.File{Path: "/opt/big", Contents: noise(1, 3000)})
+	doc.Extra = snippetAt("storage:\n  files:\n    - &entry\n      path: /opt/big\n      contents: {source: 'data:,mine'}\n")
+	for _, format := range []string{FormatButane, FormatIgnition, FormatCloudInit} {
+		p := mustRender(t, doc, Options{Format: format, ArtifactsURL: "https://artifacts.example.org"})
+		checkFile(t, p.Data, "/opt/big", artifact.File{Mode: 0o644, Contents: []byte("mine")})
+	}
+}
+
+func TestConflictsAreSeenThroughAliases(t *testing.T) {
+	doc := worker()
+	doc.Extra = snippetAt("storage:\n  links:\n    - path: /etc/other\n      target: &path /etc/hostname\n  files:\n    - path: *path\n      mode: 0600\n")
+	if got := mustRender(t, doc, Options{Format: FormatIgnition}).Warnings; len(got) != 1 {
+		t.Errorf("got %v, want one warning for a path behind an alias", got)
+	}
+}
