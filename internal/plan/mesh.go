@@ -46,7 +46,7 @@ func networkOf(c *spec.Cluster, r *report.Report) Network {
 }
 
 // connect gives every node its endpoint and its peers.
-func connect(c *spec.Cluster, p *Plan, r *report.Report) {
+func connect(c *spec.Cluster, sizes []roleSize, p *Plan, r *report.Report) {
 	if p.Network.Mesh == "none" {
 		return
 	}
@@ -70,7 +70,7 @@ func connect(c *spec.Cluster, p *Plan, r *report.Report) {
 	if r.Errors() > 0 {
 		return // a full mesh of a refused plan would only cost memory
 	}
-	setPeers(p)
+	setPeers(p, sizes)
 }
 
 // meshEndpoint is where peers reach a node: what the user wrote, else its name in
@@ -121,14 +121,20 @@ func peerLimit(b Budget) (peers int, bounded bool) {
 }
 
 // setPeers decides whom each node knows and whom it dials, hubs first. In tinc a
-// spoke knows the hubs alone: a new spoke then changes no other spoke.
-func setPeers(p *Plan) {
-	var hubs, others []string
+// spoke knows the hubs alone: a new spoke then changes no other spoke. Nobody dials
+// a reserved hub: it dials the others when it comes, and until then tincd, which
+// resolves names in its only thread, would stand still for each look-up of a name that
+// a silent resolver does not answer.
+func setPeers(p *Plan, sizes []roleSize) {
+	var hubs, dialled, others []string
 	for _, n := range p.Nodes {
-		if n.Hub {
-			hubs = append(hubs, n.Name)
-		} else {
+		if !n.Hub {
 			others = append(others, n.Name)
+			continue
+		}
+		hubs = append(hubs, n.Name)
+		if p.Network.Mesh != "tinc" || n.Slot <= foundingOf(sizes, n.Role) {
+			dialled = append(dialled, n.Name)
 		}
 	}
 	for _, o := range p.Operators {
@@ -137,13 +143,23 @@ func setPeers(p *Plan) {
 	all := slices.Concat(hubs, others)
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
-		n.Dials = without(hubs, n.Name)
+		n.Dials = without(dialled, n.Name)
 		if n.Hub || p.Network.Mesh == "wireguard" {
 			n.Peers = without(all, n.Name)
 		} else {
 			n.Peers = without(hubs, n.Name)
 		}
 	}
+}
+
+// foundingOf is the anchored count of a role.
+func foundingOf(sizes []roleSize, role string) int {
+	for _, s := range sizes {
+		if s.name == role {
+			return s.founding
+		}
+	}
+	return 0
 }
 
 // without is a copy of list that lacks name.

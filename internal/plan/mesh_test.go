@@ -20,6 +20,7 @@ roles:
 func TestTincSpokesKnowHubsOnly(t *testing.T) {
 	p := mustPlan(t, parse(t, nostromo), Facts{})
 	hubs := []string{"master-1", "master-2", "master-3", "master-4", "master-5"}
+	dialled := hubs[:3] // a reserved master dials the others, and nobody waits for its name
 	for _, n := range p.Nodes {
 		switch {
 		case n.Role == Master:
@@ -29,10 +30,10 @@ func TestTincSpokesKnowHubsOnly(t *testing.T) {
 			if len(n.Peers) != len(p.Nodes)-1+len(p.Operators) || slices.Contains(n.Peers, n.Name) || !slices.Contains(n.Peers, "ana") {
 				t.Errorf("hub %s knows %v", n.Name, n.Peers)
 			}
-			if !slices.Equal(n.Dials, without(hubs, n.Name)) || !slices.Equal(n.Peers[:4], n.Dials) {
+			if !slices.Equal(n.Dials, without(dialled, n.Name)) || !slices.Equal(n.Peers[:4], without(hubs, n.Name)) {
 				t.Errorf("hub %s dials %v and lists %v first", n.Name, n.Dials, n.Peers[:4])
 			}
-		case n.Hub || n.Endpoint != "" || !slices.Equal(n.Peers, hubs) || !slices.Equal(n.Dials, hubs):
+		case n.Hub || n.Endpoint != "" || !slices.Equal(n.Peers, hubs) || !slices.Equal(n.Dials, dialled):
 			t.Errorf("spoke %s: %+v", n.Name, n)
 		}
 		if strings.Contains(n.MeshName, "-") {
@@ -127,11 +128,11 @@ func TestMTUOfEachLayer(t *testing.T) {
 		provider, mesh, version string
 		want                    MTU
 	}{
-		{"scaleway", "tinc", "1.0", MTU{Underlay: 1500, Mesh: 1414, Pod: 1364}},
+		{"scaleway", "tinc", "1.0", MTU{Underlay: 1500, Mesh: 1402, Pod: 1352}},
 		{"scaleway", "tinc", "1.1", MTU{Underlay: 1500, Mesh: 1405, Pod: 1355}},
 		{"exoscale", "wireguard", "", MTU{Underlay: 1500, Mesh: 1420, Pod: 1370}},
 		{"hetzner", "wireguard", "", MTU{Underlay: 1450, Mesh: 1370, Pod: 1320}},
-		{"openstack", "tinc", "1.0", MTU{Underlay: 1450, Mesh: 1364, Pod: 1314}},
+		{"openstack", "tinc", "1.0", MTU{Underlay: 1450, Mesh: 1352, Pod: 1302}},
 		{"metal", "none", "", MTU{Underlay: 1500, Mesh: 1500, Pod: 1450}},
 	} {
 		c := parse(t, nostromo)

@@ -29,8 +29,8 @@ func underlayOf(provider string) int {
 // IPv6 (40), since an endpoint's name may resolve to it; IPv4 saves 20.
 const (
 	// tinc 1.0: IPv6 40, UDP 8, sequence number 4, inner Ethernet 14, up to a
-	// block of CBC padding 16, truncated MAC 4.
-	tinc10Overhead = 40 + 8 + 4 + 14 + 16 + 4
+	// block of CBC padding 16, MAC 16.
+	tinc10Overhead = 40 + 8 + 4 + 14 + 16 + 16
 	// tinc 1.1 (SPTPS): IPv6 40, UDP 8, destination and source ids 6+6, sequence
 	// number 4, type 1, inner Ethernet 14, Poly1305 tag 16.
 	tinc11Overhead = 40 + 8 + 6 + 6 + 4 + 1 + 14 + 16

@@ -27,7 +27,7 @@ func New(c *spec.Cluster, f Facts) (*Plan, report.Report) {
 	p.Operators = operatorsOf(c, p.Network, p.Endpoint, &r)
 	checkNames(c, p, &r)
 	checkAddresses(c, p, &r)
-	connect(c, p, &r)
+	connect(c, sizes, p, &r)
 	setWindows(c, sizes, p.Nodes, &r)
 	p.Network.VRRPID, p.Network.VRRPIDProxy = vrrpIDs(c, sizes)
 	p.Kubernetes = kubernetesOf(c, &r)

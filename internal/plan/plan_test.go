@@ -274,7 +274,7 @@ func full() map[string]refusal {
 		},
 		"MTU": {
 			func(c *spec.Cluster) { c.Network.UnderlayMTU = 1400 },
-			"network.underlayMTU", "1400 leaves 1264 bytes for pods", "at least 1416",
+			"network.underlayMTU", "1400 leaves 1252 bytes for pods", "at least 1428",
 		},
 		"window": {
 			func(c *spec.Cluster) { c.Roles.Master.Reboot.Length = "20m" },
