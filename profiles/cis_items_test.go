@@ -39,7 +39,7 @@ func cisFiles() []cisItem {
 		cisItem{id: "1.1.18", title: "controller-manager.conf is owned by root:root", check: onMasters(ownedByRoot(manager))},
 		cisItem{id: "1.1.19", title: "The PKI directory and its files are owned by root:root", check: ownedByRoot(pkiDir + "/")},
 		cisItem{id: "1.1.20", title: "PKI certificates have mode 644 or stricter", check: pkiModes(".crt", 0o644)},
-		cisItem{id: "1.1.21", title: "PKI keys have mode 600", check: onMasters(pkiModes(".key", 0o600))},
+		cisItem{id: "1.1.21", title: "PKI keys have mode 600", check: pkiModes(".key", 0o600)},
 	)
 }
 

@@ -94,7 +94,7 @@ func sharedControlPlane(s *shared) error {
 		if perNode(s.plan, pod.Name) {
 			continue
 		}
-		f, err := pod.manifest(s.plan, plan.Node{})
+		f, err := s.manifest(pod, plan.Node{})
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func ownControlPlane(o *own) error {
 		if !perNode(o.plan, pod.Name) {
 			continue
 		}
-		f, err := pod.manifest(o.plan, o.node)
+		f, err := o.manifest(pod, o.node)
 		if err != nil {
 			return err
 		}
@@ -152,8 +152,8 @@ func perNode(p *plan.Plan, component string) bool {
 }
 
 // manifest is the pod's file in the kubelet's static pod folder.
-func (pod staticPod) manifest(p *plan.Plan, n plan.Node) (artifact.File, error) {
-	flags := p.Kubernetes.Flags[pod.Name]
+func (s *scope) manifest(pod staticPod, n plan.Node) (artifact.File, error) {
+	flags := s.plan.Kubernetes.Flags[pod.Name]
 	if len(flags) == 0 {
 		return artifact.File{}, fmt.Errorf("the plan has no flags for %s", pod.Name)
 	}
@@ -162,7 +162,7 @@ func (pod staticPod) manifest(p *plan.Plan, n plan.Node) (artifact.File, error) 
 	for _, f := range flags {
 		pod.Command = append(pod.Command, "--"+f.Name+"="+fill.Replace(f.Value))
 	}
-	pod.Mounts = mounts(flags)
+	pod.Mounts = mounts(flags, s.kubeconfigs())
 	text, err := render("master/static-pod.yaml", pod)
 	if err != nil {
 		return artifact.File{}, err
@@ -172,12 +172,17 @@ func (pod staticPod) manifest(p *plan.Plan, n plan.Node) (artifact.File, error) 
 
 // mounts are the host paths that flags name, and nothing else of the host: a
 // component sees its own keys, not its neighbours'.
-func mounts(flags []plan.Flag) []mount {
+func mounts(flags []plan.Flag, kubeconfigs []kubeconfig) []mount {
 	var out []mount
 	add := func(m mount) {
 		if !slices.ContainsFunc(out, func(o mount) bool { return o.Path == m.Path }) {
 			m.Name = volumeName(m.Path)
 			out = append(out, m)
+		}
+	}
+	files := func(paths ...string) {
+		for _, p := range paths {
+			add(mount{Path: p, Type: "File", ReadOnly: true})
 		}
 	}
 	for _, f := range flags {
@@ -188,10 +193,12 @@ func mounts(flags []plan.Flag) []mount {
 		case strings.HasSuffix(f.Name, "-dir"):
 			add(mount{Path: f.Value, Type: "Directory"})
 		default:
-			add(mount{Path: f.Value, Type: "File", ReadOnly: true})
+			files(f.Value)
 		}
-		if f.Name == "kubeconfig" {
-			add(mount{Path: caPath, Type: "File", ReadOnly: true}) // which every kubeconfig names
+		for _, k := range kubeconfigs {
+			if k.path() == f.Value {
+				files(caPath, k.cert(), k.key())
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b mount) int { return strings.Compare(a.Path, b.Path) })

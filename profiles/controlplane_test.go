@@ -106,7 +106,8 @@ func TestControlPlaneSeesItsOwnKeysOnly(t *testing.T) {
 				want[f.Value] = true
 			}
 			if f.Name == "kubeconfig" {
-				want[caPath] = true
+				name := strings.TrimSuffix(path.Base(f.Value), ".conf")
+				want[caPath], want[pkiDir+"/"+name+".crt"], want[pkiDir+"/"+name+".key"] = true, true, true
 			}
 		}
 		if got, want := slices.Sorted(maps.Keys(mounts)), slices.Sorted(maps.Keys(want)); !slices.Equal(got, want) {

@@ -2,7 +2,6 @@ package profiles
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 
 	"github.com/imgforge/imgforge/internal/artifact"
@@ -40,15 +39,33 @@ var masterAuthorities = [...]struct {
 	{"kubelet-signer.crt", []string{"kubelet-signer"}},
 }
 
-// kubeconfigs are the kubeconfigs of a master besides the kubelet's: the leaf
-// they hold and whether they talk to the node's own API server.
-var kubeconfigs = [...]struct {
-	leaf, user string
-	local      bool
-}{
-	{"controller-manager", "system:kube-controller-manager", true},
-	{"scheduler", "system:kube-scheduler", true},
-	{"admin", "kubernetes-admin", false},
+// kubeconfig is a kubeconfig in /etc/kubernetes. It names its certificates by
+// their paths, so that it is no secret and the same on every node, and PEM is not
+// carried in two layers of base64, which do not compress.
+type kubeconfig struct {
+	// leaf is the node's leaf that it uses, which lies under pkiDir by this name.
+	leaf, file, user string
+	// local tells that it talks to the node's own API server.
+	local bool
+}
+
+func (k kubeconfig) path() string { return "/etc/kubernetes/" + k.file }
+func (k kubeconfig) cert() string { return pkiDir + "/" + k.leaf + ".crt" }
+func (k kubeconfig) key() string  { return pkiDir + "/" + k.leaf + ".key" }
+
+// kubeconfigs are those of a role. The kubelet's is what it asks with for the
+// certificate that it then renews by itself.
+func (s *scope) kubeconfigs() []kubeconfig {
+	kubelet := kubeconfig{leaf: "kubelet", file: "bootstrap-kubelet.conf", user: "kubelet"}
+	if !s.isMaster() {
+		return []kubeconfig{kubelet}
+	}
+	return []kubeconfig{
+		kubelet,
+		{leaf: "controller-manager", file: "controller-manager.conf", user: "system:kube-controller-manager", local: true},
+		{leaf: "scheduler", file: "scheduler.conf", user: "system:kube-scheduler", local: true},
+		{leaf: "admin", file: "admin.conf", user: "kubernetes-admin"},
+	}
 }
 
 // sharedPKI places what all nodes of a role trust, and on masters the keys that
@@ -57,6 +74,11 @@ var kubeconfigs = [...]struct {
 func sharedPKI(s *shared) error {
 	if err := s.authority(caPath, "kubernetes"); err != nil {
 		return err
+	}
+	for _, k := range s.kubeconfigs() {
+		if err := s.kubeconfig(k); err != nil {
+			return err
+		}
 	}
 	if !s.isMaster() {
 		return nil
@@ -99,13 +121,27 @@ func (s *shared) authority(path string, names ...string) error {
 	return nil
 }
 
-// ownPKI places the node's own leaves and the kubeconfigs that hold them.
+// kubeconfig places a kubeconfig.
+func (s *shared) kubeconfig(k kubeconfig) error {
+	server := s.plan.Endpoint.URL
+	if k.local {
+		server = fmt.Sprintf("https://127.0.0.1:%d", s.plan.Endpoint.APIServerPort)
+	}
+	return s.fill(k.path(), 0o600, "common/kubeconfig.yaml", map[string]string{
+		"Cluster": s.plan.Cluster, "Server": server, "User": k.user, "Context": k.user + "@" + s.plan.Cluster,
+		"CA": caPath, "Certificate": k.cert(), "Key": k.key(),
+	})
+}
+
+// ownPKI places the node's own leaves.
 func ownPKI(o *own) error {
 	if err := o.leaf("status", statusPath); err != nil {
 		return err
 	}
-	if err := o.kubeconfig("/etc/kubernetes/bootstrap-kubelet.conf", "kubelet", "system:node:"+o.node.Name, o.plan.Endpoint.URL); err != nil {
-		return err
+	for _, k := range o.kubeconfigs() {
+		if err := o.leaf(k.leaf, pkiDir+"/"+k.leaf); err != nil {
+			return err
+		}
 	}
 	if !o.isMaster() {
 		return nil
@@ -115,53 +151,21 @@ func ownPKI(o *own) error {
 			return err
 		}
 	}
-	local := fmt.Sprintf("https://127.0.0.1:%d", o.plan.Endpoint.APIServerPort)
-	for _, k := range kubeconfigs {
-		server := o.plan.Endpoint.URL
-		if k.local {
-			server = local
-		}
-		if err := o.kubeconfig("/etc/kubernetes/"+k.leaf+".conf", k.leaf, k.user, server); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
 // leaf places <path>.crt and <path>.key of the node's leaf.
 func (o *own) leaf(name, path string) error {
-	cert, key, err := o.pair(name)
+	id := o.node.Name + "/" + name
+	cert, err := o.secrets.Certificate(id)
+	if err != nil {
+		return err
+	}
+	key, err := o.secrets.PrivateKey(id)
 	if err != nil {
 		return err
 	}
 	o.file(artifact.File{Path: path + ".crt", Mode: 0o644, Contents: cert})
 	o.file(artifact.File{Path: path + ".key", Mode: 0o600, Contents: key, Secret: true})
 	return nil
-}
-
-// kubeconfig places a kubeconfig that embeds the node's leaf and names the
-// kubernetes authority by its path: the same for all, so it need not be carried in each.
-func (o *own) kubeconfig(path, leaf, user, server string) error {
-	cert, key, err := o.pair(leaf)
-	if err != nil {
-		return err
-	}
-	text, err := render("common/kubeconfig.yaml", map[string]string{
-		"Cluster": o.plan.Cluster, "Server": server, "User": user, "Context": user + "@" + o.plan.Cluster,
-		"Certificate": base64.StdEncoding.EncodeToString(cert), "Key": base64.StdEncoding.EncodeToString(key),
-	})
-	if err != nil {
-		return err
-	}
-	o.file(artifact.File{Path: path, Mode: 0o600, Contents: []byte(text), Secret: true})
-	return nil
-}
-
-func (o *own) pair(leaf string) (cert, key []byte, err error) {
-	id := o.node.Name + "/" + leaf
-	if cert, err = o.secrets.Certificate(id); err != nil {
-		return nil, nil, err
-	}
-	key, err = o.secrets.PrivateKey(id)
-	return cert, key, err
 }

@@ -58,7 +58,20 @@ func execute(t *template.Template, name string, data any) (string, error) {
 	if err := t.ExecuteTemplate(&b, name, data); err != nil {
 		return "", fmt.Errorf("fill profiles/%s.tmpl: %w", name, err)
 	}
-	return b.String(), nil
+	return withoutComments(b.String()), nil
+}
+
+// withoutComments leaves out the lines that only hold a comment: they are for
+// who reads the templates, nobody logs in to read them on a node, and user-data
+// is counted in bytes.
+func withoutComments(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if trimmed := strings.TrimLeft(line, " \t"); !strings.HasPrefix(trimmed, "#") || strings.HasPrefix(line, "#!") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // quote is a double-quoted string that YAML, JSON and TOML all read back as s.

@@ -67,6 +67,13 @@ func TestMissingKeyIsAnError(t *testing.T) {
 	}
 }
 
+func TestCommentsStayInTemplates(t *testing.T) {
+	got := withoutComments("#!/bin/sh\n# why\n\t# and how\necho '#' # stays\n")
+	if want := "#!/bin/sh\necho '#' # stays\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestQuoteRefusesWhatIsNotText(t *testing.T) {
 	if _, err := quote("\xff"); err == nil {
 		t.Error("a byte that is not UTF-8 was quoted as another")
