@@ -148,7 +148,7 @@ func (b *build) roles(context.Context) error {
 		p, err := payload.Render(doc, b.options("", b.sealed, b.store))
 		if over, ok := errors.AsType[*payload.OverBudget](err); ok {
 			b.warn(report.Problem{Severity: report.Warning, File: b.file, Path: "roles." + r.Name,
-				Message: "no role payload was written: " + over.Error(), Fix: "boot this role from the payloads of its nodes"})
+				Message: "no role payload was written: " + firstLine(over.Error()), Fix: "boot this role from the payloads of its nodes"})
 			continue
 		}
 		if err != nil {
@@ -265,6 +265,11 @@ func (b *build) warn(p ...report.Problem) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.result.Warnings.Add(p...)
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
 }
 
 func (c *cluster) extension() string {
