@@ -106,11 +106,12 @@ func example(t testing.TB, name string) *cluster {
 	c := &cluster{name: name}
 	c.dir = work.make(t, "example/"+name, func(dir string) error {
 		c := &cluster{name: name, dir: dir}
-		if _, err := c.try("init", "--example", name); err != nil {
-			return err
+		for _, args := range [][]string{{"init", "--example", name}, {"pki", "issue"}, {"build", "-o", c.path("out")}} {
+			if _, err := c.try(args...); err != nil {
+				return err
+			}
 		}
-		_, err := c.try("build", "-o", c.path("out"))
-		return err
+		return nil
 	})
 	c.readPlan(t)
 	return c
@@ -122,6 +123,7 @@ func fromFile(t testing.TB, text string) *cluster {
 	c := &cluster{name: t.Name(), dir: t.TempDir()}
 	c.write(t, text)
 	c.run(t, "pki", "init")
+	c.run(t, "pki", "issue")
 	c.readPlan(t)
 	return c
 }

@@ -31,6 +31,7 @@ func BenchmarkFromNothing(b *testing.B) {
 		us += timed(func() {
 			fresh := home{b: b, dir: b.TempDir(), imgforge: ours.imgforge}
 			fresh.run("init", "--example", "exoscale")
+			fresh.run("pki", "issue")
 			fresh.run("build", "-o", filepath.Join(fresh.dir, "out"))
 		})
 		them += timed(chain.make)
@@ -166,6 +167,7 @@ roles:
 		b.Fatal(err)
 	}
 	h.run("pki", "init")
+	h.run("pki", "issue")
 	return h
 }
 

@@ -30,6 +30,7 @@ type chain struct {
 func newChain(b *testing.B, h home) *chain {
 	b.Helper()
 	h.run("init", "--example", "exoscale")
+	h.run("pki", "issue")
 	p := h.plan()
 	c := &chain{b: b, dir: b.TempDir(),
 		cfssl: testtool.Path(b, "cfssl"), cfssljson: testtool.Path(b, "cfssljson"), butaneBin: testtool.Path(b, "butane"),
