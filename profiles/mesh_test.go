@@ -77,7 +77,7 @@ func TestTincPacketFits(t *testing.T) {
 	if conf, err := render("common/tinc.conf", tincConf{}); err != nil || !strings.Contains(conf, fmt.Sprintf("MACLength = %d\n", mac)) {
 		t.Fatalf("the MAC is not %d bytes long (%v):\n%s", mac, err, conf)
 	}
-	for underlay := 1420; underlay <= 1500; underlay++ {
+	for underlay := 1428; underlay <= 1500; underlay++ {
 		file := fmt.Sprintf(`{name: a, platform: {provider: libvirt}, network: {underlayMTU: %d}, roles: {master: {count: 1}}}`, underlay)
 		m := planOf(t, file, plan.Facts{}).Network.MTU
 		plain := sequence + ethernet + m.Mesh
