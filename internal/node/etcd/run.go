@@ -1,0 +1,254 @@
+package etcd
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/imgforge/imgforge/internal/artifact"
+)
+
+// Where things are on a master, below the root.
+const (
+	stagedPath   = "/etc/imgforge/etcd/etcd.yaml" // outside of the kubelet's sight
+	manifestPath = "/etc/kubernetes/manifests/etcd.yaml"
+	pkiPath      = "/etc/kubernetes/pki/etcd"
+	dataPath     = "/var/lib/etcd"
+	memoryPath   = "/var/lib/imgforge/etcd.json"
+	clusterPath  = "/etc/imgforge/cluster.json"
+	markName     = "imgforge.json" // in the data folder
+)
+
+// Ports on the node's address in the cluster network.
+const (
+	clientPort = "2379"
+	peerPort   = "2380"
+	probePort  = "2383"
+)
+
+// Options are what a run takes from outside; zero values are those of a node.
+type Options struct {
+	Root string // "/" when empty
+	// Report is told each change: the number of a code and its text, or 0 and one
+	// line for news. It is called from one goroutine.
+	Report func(code int, text string)
+	// Settled, when set, is called each time this node has become a voter.
+	Settled func()
+	// Recover, when set, brings the snapshot of etcd.restoreFrom back into the data
+	// folder, on every master alike.
+	Recover func(ctx context.Context, initialCluster string) error
+	Timeout time.Duration // of one question to one master; 5 s
+	Pace    time.Duration // between two looks while there is something to do; 500 ms
+	Rest    time.Duration // between two looks at a settled member; 20 s
+	Rand    io.Reader
+}
+
+// node is a master at work.
+type node struct {
+	o         Options
+	self      Slot
+	slot      int
+	address   string
+	others    []Slot
+	addresses map[string]string // by name
+	token     string
+	founding  ID
+	founded   bool
+	restore   bool
+	http      *http.Client
+	etcd      client
+	voters    []string // client URLs behind the last confirmed list
+	last      string   // what was reported last
+	// fault is called between steps, so that tests can end the process there.
+	fault func(step string) error
+}
+
+// Run keeps this master a member of etcd until ctx ends, and answers the other
+// masters all the while. It can be killed at any point and started again.
+func Run(ctx context.Context, o Options) error {
+	n, err := load(o)
+	if err != nil {
+		return errors.New(Text(codeNode, err.Error()))
+	}
+	return n.run(ctx)
+}
+
+// load reads who this node is and whom it has to ask.
+func load(o Options) (*node, error) {
+	o.Root, o.Rand = cmp.Or(o.Root, "/"), cmp.Or[io.Reader](o.Rand, rand.Reader)
+	o.Timeout, o.Pace, o.Rest = cmp.Or(o.Timeout, 5*time.Second), cmp.Or(o.Pace, 500*time.Millisecond), cmp.Or(o.Rest, 20*time.Second)
+	if o.Report == nil {
+		o.Report = func(int, string) {}
+	}
+	n := &node{o: o, addresses: map[string]string{}, fault: func(string) error { return nil }}
+	data, err := os.ReadFile(n.path(artifact.NodeFilePath))
+	if err != nil {
+		return nil, fmt.Errorf("read who this node is: %w", err)
+	}
+	me, err := artifact.ParseNodeFile(data)
+	if err != nil {
+		return nil, err
+	}
+	if data, err = os.ReadFile(n.path(clusterPath)); err != nil {
+		return nil, fmt.Errorf("read what the cluster is: %w", err)
+	}
+	c, err := artifact.ParseClusterFile(data)
+	if err != nil {
+		return nil, err
+	}
+	n.token, n.founded, n.restore, n.slot, n.address = c.Etcd.Token, c.Etcd.Founded, c.Etcd.RestoreFrom != "", me.Slot, me.Address
+	var founders []string
+	for _, other := range c.Nodes {
+		if other.Role != "master" {
+			continue
+		}
+		s := Slot{Name: other.Name, URL: "https://" + net.JoinHostPort(other.Address, peerPort),
+			Founder: slices.Contains(c.Etcd.Founders, other.Name)}
+		n.addresses[s.Name] = other.Address
+		if s.Founder {
+			founders = append(founders, s.URL)
+		}
+		if s.Name == me.Node {
+			n.self = s
+		} else {
+			n.others = append(n.others, s)
+		}
+	}
+	switch {
+	case n.self.Name == "":
+		return nil, fmt.Errorf("%s is not among the masters of %s", me.Node, clusterPath)
+	case n.token == "" || len(founders) == 0 || len(founders) != len(c.Etcd.Founders):
+		return nil, fmt.Errorf("%s does not say which masters found etcd under which token", clusterPath)
+	}
+	n.founding = foundingID(n.token, founders)
+	return n, nil
+}
+
+func (n *node) path(name string) string { return filepath.Join(n.o.Root, name) }
+
+func (n *node) run(ctx context.Context) error {
+	server, err := n.open()
+	if err != nil {
+		return errors.New(Text(codeNode, err.Error()))
+	}
+	pace := pacer{first: n.o.Pace}
+	for listening := false; ; {
+		next := n.o.Pace
+		if !listening {
+			err := n.serve(ctx, server)
+			if listening = err == nil; err != nil {
+				n.report(codeStep, err.Error())
+			}
+		}
+		// Without the listener this node may ask and not answer; it holds back, so that
+		// all know of each other what the one who acts knows.
+		if listening {
+			settled, moved, err := n.step(ctx)
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case errors.Is(err, errKilled):
+				return err
+			case err != nil:
+				n.report(codeStep, err.Error())
+			}
+			if next = pace.next(moved); settled {
+				next = n.o.Rest
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(next):
+		}
+	}
+}
+
+// open makes the clients and returns what the server needs.
+func (n *node) open() (*tls.Config, error) {
+	server, mine, err := n.credentials()
+	if err != nil {
+		return nil, err
+	}
+	n.http = newHTTP(mine, n.o.Timeout)
+	n.etcd = client{http: n.http, timeout: n.o.Timeout}
+	return server, nil
+}
+
+// errKilled stands for the end of the process, in tests.
+var errKilled = errors.New("killed")
+
+// step is one look and one action.
+func (n *node) step(ctx context.Context) (settled, moved bool, err error) {
+	o, err := n.observe(ctx)
+	if err != nil {
+		return false, false, err
+	}
+	if err := ctx.Err(); err != nil {
+		return false, false, err
+	}
+	if o.Disk.Held == Data {
+		if err := n.rememberData(); err != nil {
+			return false, false, fmt.Errorf("remember that etcd has run: %w", err)
+		}
+	}
+	d := Decide(o)
+	switch d.Action {
+	case Wait, Refuse:
+		n.report(d.Code, d.Why)
+		return false, false, nil
+	case Settled:
+		if n.news("etcd of %s is a voter of cluster %s", n.self.Name, n.founding) && n.o.Settled != nil {
+			n.o.Settled()
+		}
+		return true, false, nil
+	}
+	err = n.act(ctx, d)
+	if errors.Is(err, errBehind) {
+		n.report(codeCatchingUp, err.Error())
+		return false, false, nil
+	}
+	return false, err == nil, err
+}
+
+// report passes a code on when it or its reason changed.
+func (n *node) report(code int, why string) {
+	text := Text(code, why)
+	if text != n.last {
+		n.last = text
+		n.o.Report(code, text)
+	}
+}
+
+// news passes a line on that is no code, and tells whether it was one.
+func (n *node) news(format string, args ...any) bool {
+	text := fmt.Sprintf(format, args...)
+	if text == n.last {
+		return false
+	}
+	n.last = text
+	n.o.Report(0, text)
+	return true
+}
+
+// pacer makes looks rarer while nothing moves: to five times the pace.
+type pacer struct{ first, now time.Duration }
+
+func (p *pacer) next(moved bool) time.Duration {
+	if moved || p.now == 0 {
+		p.now = p.first
+		return p.now
+	}
+	p.now = min(p.now*5/4, 5*p.first)
+	return p.now
+}
