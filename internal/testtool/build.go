@@ -35,11 +35,41 @@ func pins() map[string]pin {
 		"cfssl":             {module: "cfssl", pkg: "github.com/cloudflare/cfssl/cmd/cfssl"},
 		"cfssljson":         {module: "cfssl", pkg: "github.com/cloudflare/cfssl/cmd/cfssljson"},
 		"containerd":        {module: "containerd", pkg: "github.com/containerd/containerd/v2/cmd/containerd"},
-		"etcd":              {module: "etcd", pkg: "go.etcd.io/etcd/server/v3"},
-		"etcdctl":           {module: "etcd", pkg: "go.etcd.io/etcd/etcdctl/v3"},
-		"k8s-strict":        {module: "k8s-strict", pkg: "."},
-		"wireguard-go":      {module: "wireguard", pkg: "golang.zx2c4.com/wireguard"},
+		"ctr":               {module: "containerd", pkg: "github.com/containerd/containerd/v2/cmd/ctr"},
+
+		"containerd-shim-runc-v2": {module: "containerd", pkg: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"},
+		"pause":                   {module: "pause", pkg: "."},
+
+		"etcd":         {module: "etcd", pkg: "go.etcd.io/etcd/server/v3"},
+		"etcd-3.7":     {module: "etcd-next", pkg: "go.etcd.io/etcd/server/v3"},
+		"etcdctl":      {module: "etcd", pkg: "go.etcd.io/etcd/etcdctl/v3"},
+		"k8s-strict":   {module: "k8s-strict", pkg: "."},
+		"wireguard-go": {module: "wireguard", pkg: "golang.zx2c4.com/wireguard"},
+
+		"cni-bridge":     cni("main/bridge"),
+		"cni-host-local": cni("ipam/host-local"),
+		"cni-loopback":   cni("main/loopback"),
+		"cni-portmap":    cni("meta/portmap"),
+
+		"kube-apiserver":          kubernetes("kube-apiserver"),
+		"kube-controller-manager": kubernetes("kube-controller-manager"),
+		"kube-proxy":              kubernetes("kube-proxy"),
+		"kube-scheduler":          kubernetes("kube-scheduler"),
+		"kubectl":                 kubernetes("kubectl"),
+		"kubelet":                 kubernetes("kubelet"),
 	}
+}
+
+// cni is a plugin that makes networks of pods.
+func cni(plugin string) pin {
+	return pin{module: "cni", pkg: "github.com/containernetworking/plugins/plugins/" + plugin}
+}
+
+// kubernetes is a program of Kubernetes, told its version: without it the
+// API server calls itself v0.0.0 and refuses to emulate any.
+func kubernetes(name string) pin {
+	return pin{module: "kubernetes", pkg: "k8s.io/kubernetes/cmd/" + name,
+		ldflags: "-X k8s.io/component-base/version.gitVersion=v1.36.3 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"}
 }
 
 // built returns the program from the user's cache, building it when this is its

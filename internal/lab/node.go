@@ -1,0 +1,264 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// NodeOptions say what a node is made of.
+type NodeOptions struct {
+	// Name is the machine's, as a cloud console would give it: its host name.
+	Name string
+	// Payload is the Ignition config, as rendered.
+	Payload []byte
+	// Tree, Programs and Store are folders that Tree, Programs and ImageStore return.
+	Tree, Programs, Store string
+	Network               *Network
+	// Address is the one that the provider gives to eth0; none when the payload sets it.
+	Address netip.Prefix
+}
+
+// Node is a booted machine.
+type Node struct {
+	Name string
+	// PoweredOn is when its first process started.
+	PoweredOn time.Time
+
+	lab    *Lab
+	root   string // where its root is mounted
+	state  string // folders of its own that lie on no overlay
+	cmd    *exec.Cmd
+	ended  chan struct{}
+	leader int // its first process
+}
+
+// stateFolders are on the disk itself: containerd cannot lay overlays on an
+// overlay, and the kubelet and etcd ask what disk they are on.
+func stateFolders() []string {
+	return []string{"var/lib/containerd", "var/lib/etcd", "var/lib/kubelet"}
+}
+
+// Programs lays programs out as a system extension would: the folder is one of
+// the layers of a node's root.
+func (l *Lab) Programs(names ...string) (string, error) {
+	dir := filepath.Join(l.work, "programs")
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	return dir, l.place(filepath.Join(dir, "usr/bin"), names)
+}
+
+// Boot makes a node and powers it on. It returns when its first process runs.
+func (l *Lab) Boot(ctx context.Context, o NodeOptions) (*Node, error) {
+	dir := filepath.Join(l.work, o.Name)
+	n := &Node{Name: o.Name, lab: l, root: filepath.Join(dir, "root"), state: filepath.Join(dir, "state"), ended: make(chan struct{})}
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	if err := n.furnish(ctx, dir, o); err != nil {
+		return nil, fmt.Errorf("node %s: %w", o.Name, err)
+	}
+	netns, err := o.Network.plug(ctx, o.Name, o.Address)
+	if err != nil {
+		return nil, err
+	}
+	cgroups, err := l.cgroups(o.Name)
+	if err != nil {
+		return nil, fmt.Errorf("node %s: %w", o.Name, err)
+	}
+	if err := n.powerOn(netns, cgroups); err != nil {
+		return nil, fmt.Errorf("node %s: %w", o.Name, err)
+	}
+	if err := n.findLeader(ctx); err != nil {
+		return nil, fmt.Errorf("node %s: %w: see %s", o.Name, err, n.artifact("console.log"))
+	}
+	return n, nil
+}
+
+// furnish makes the node's root: tree and programs below, over them what
+// Ignition writes, and the lab's settings.
+func (n *Node) furnish(ctx context.Context, dir string, o NodeOptions) error {
+	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
+	for _, d := range []string{upper, work, n.root, n.state} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	layers := fmt.Sprintf("lowerdir=%s:%s,upperdir=%s,workdir=%s", o.Programs, o.Tree, upper, work)
+	if _, err := n.lab.run(ctx, "mount", "-t", "overlay", "overlay", "-o", layers, n.root); err != nil {
+		return err
+	}
+	n.lab.later("root of "+n.Name, func(ctx context.Context) error {
+		_, err := n.lab.run(ctx, "umount", "--recursive", n.root)
+		return err
+	})
+	if err := n.lab.ignite(ctx, o.Payload, n.root, dir); err != nil {
+		return err
+	}
+	if err := override(n.root); err != nil {
+		return err
+	}
+	for _, folder := range stateFolders() {
+		from, to := filepath.Join(n.root, folder), filepath.Join(n.state, filepath.Base(folder))
+		if err := os.MkdirAll(from, 0o755); err != nil {
+			return err
+		}
+		if folder == "var/lib/containerd" {
+			if err := n.lab.copyStore(ctx, o.Store, to); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := n.lab.run(ctx, "cp", "-a", from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ignite lets the real engine write a payload into root, as it does in an initrd.
+func (l *Lab) ignite(ctx context.Context, payload []byte, root, dir string) error {
+	engine, err := l.Tool("ignition")
+	if err != nil {
+		return err
+	}
+	config := filepath.Join(dir, "config.ign")
+	if err := os.WriteFile(config, payload, 0o600); err != nil {
+		return err
+	}
+	for _, stage := range []string{"fetch", "files"} {
+		cmd := exec.CommandContext(ctx, engine, "--root", root, "--platform", "file", "--stage", stage, "--log-to-stdout",
+			"--config-cache", filepath.Join(dir, "ignition.json"), "--state-file", filepath.Join(dir, "ignition.state"),
+			"--neednet", filepath.Join(dir, "neednet"))
+		cmd.Env = append(os.Environ(), "IGNITION_CONFIG_FILE="+config)
+		if _, err := output(cmd); err != nil {
+			return fmt.Errorf("ignition: %w", err)
+		}
+	}
+	return nil
+}
+
+// enterCgroups puts a process into every cgroup that comes before "--" and
+// becomes the command behind it.
+const enterCgroups = `while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift; exec "$@"`
+
+// powerOn starts the container.
+func (n *Node) powerOn(netns string, cgroups []string) error {
+	console, err := os.Create(n.artifact("console.log"))
+	if err != nil {
+		return err
+	}
+	defer console.Close()
+	nspawn, err := n.lab.Tool("systemd-nspawn")
+	if err != nil {
+		return err
+	}
+	args := append([]string{"-ec", enterCgroups, "sh"}, cgroups...)
+	args = append(args, "--", nspawn, "--quiet", "--boot", "--directory="+n.root, "--machine="+n.lab.id+"-"+n.Name, "--hostname="+n.Name,
+		"--register=no", "--keep-unit", "--network-namespace-path=/run/netns/"+netns, "--capability=all", "--system-call-filter=@keyring bpf",
+		"--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe", "--bind=/dev/kmsg", "--bind=/dev/net/tun")
+	for _, folder := range stateFolders() {
+		args = append(args, "--bind="+filepath.Join(n.state, filepath.Base(folder))+":/"+folder)
+	}
+	n.cmd = exec.Command("sh", args...)
+	n.cmd.Env = append(os.Environ(), "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=0", "SYSTEMD_NSPAWN_LOCK=0")
+	n.cmd.Stdout, n.cmd.Stderr = console, console
+	n.PoweredOn = time.Now()
+	if err := n.cmd.Start(); err != nil {
+		return err
+	}
+	go func() {
+		n.cmd.Wait()
+		close(n.ended)
+	}()
+	n.lab.later("node "+n.Name, n.PowerOff)
+	return nil
+}
+
+// findLeader waits for the first process of the container.
+func (n *Node) findLeader(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	pid := strconv.Itoa(n.cmd.Process.Pid)
+	return Await(ctx, "first process", func(context.Context) error {
+		children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+		if err != nil {
+			return err
+		}
+		for child := range strings.FieldsSeq(string(children)) {
+			name, err := os.ReadFile("/proc/" + child + "/comm")
+			if err == nil && strings.TrimSpace(string(name)) == "systemd" {
+				n.leader, err = strconv.Atoi(child)
+				return err
+			}
+		}
+		return errors.New("systemd does not run yet")
+	})
+}
+
+// Run is what a program prints inside the node.
+func (n *Node) Run(ctx context.Context, args ...string) (string, error) {
+	if n.leader == 0 {
+		return "", fmt.Errorf("node %s does not run", n.Name)
+	}
+	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--target", strconv.Itoa(n.leader), "--all", "--wd=/"}, args...)...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"}
+	out, err := output(cmd)
+	if err != nil {
+		err = fmt.Errorf("node %s: %w", n.Name, err)
+	}
+	return out, err
+}
+
+// PowerOff ends every process of the node at once, as a power cut does.
+func (n *Node) PowerOff(ctx context.Context) error {
+	if n.leader != 0 {
+		if err := syscall.Kill(n.leader, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+		n.leader = 0
+	} else if err := n.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-n.ended:
+		return n.keepLogs(ctx)
+	case <-ctx.Done():
+		return errors.Join(n.cmd.Process.Kill(), ctx.Err())
+	}
+}
+
+// keepLogs saves what the node wrote about itself.
+func (n *Node) keepLogs(ctx context.Context) error {
+	journal := filepath.Join(n.root, "var/log/journal")
+	if _, err := os.Stat(journal); err == nil {
+		out, err := n.lab.run(ctx, "journalctl", "--directory="+journal, "--output=short-monotonic", "--no-pager", "--quiet")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(n.artifact("journal.log"), []byte(out), 0o600); err != nil {
+			return err
+		}
+	}
+	pods := filepath.Join(n.root, "var/log/pods")
+	if _, err := os.Stat(pods); err != nil {
+		return nil
+	}
+	to := n.artifact("pods")
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	_, err := n.lab.run(ctx, "cp", "-a", pods, to)
+	return err
+}
+
+func (n *Node) artifact(name string) string { return filepath.Join(n.lab.Artifacts, n.Name+"-"+name) }

@@ -1,0 +1,3 @@
+module github.com/imgforge/imgforge/internal/tools/pause
+
+go 1.26.0
