@@ -20,26 +20,32 @@ type lab struct {
 	machines map[string]*machine
 }
 
-// newLab boots the named nodes up to a loaded firewall. Names that the
-// provider's DNS would answer are in /etc/hosts.
+// newLab boots the named nodes up to a loaded firewall. The names of every node
+// of today are in /etc/hosts; the resolver itself never answers, as in an outage
+// of the provider's DNS: nothing that runs may wait for it.
 func newLab(t *testing.T, c *cluster, nodes ...string) *lab {
 	t.Helper()
 	l := &lab{cluster: c, wire: newWire(t), machines: map[string]*machine{}}
 	var hosts strings.Builder
 	below := map[string]string{}
-	for i, name := range nodes {
-		host := strings.Split(c.node(t, name).Endpoint, ":")[0]
+	for i, n := range c.plan.Nodes {
+		if n.Reserved {
+			continue
+		}
+		host := strings.Split(n.Endpoint, ":")[0]
 		address, err := netip.ParseAddr(host)
 		if err != nil {
 			address = netip.AddrFrom4([4]byte{172, 31, 0, byte(i + 1)})
+		}
+		if err != nil && host != "" {
 			fmt.Fprintf(&hosts, "%s %s\n", address, host)
 		}
-		below[name] = address.String()
+		below[n.Name] = address.String()
 	}
 	for _, name := range nodes {
 		m := newMachine(t, name, c.tree(t, name), "etcd", "etcdctl", "wireguard-go")
 		m.run(t, "cp", programs+"imgforge-node", "/usr/bin/imgforge-node")
-		m.run(t, "sh", "-c", "printf '%s' \"$1\" >>/etc/hosts; rm -f /etc/resolv.conf; echo nameserver 127.0.0.1 >/etc/resolv.conf", "sh", hosts.String())
+		m.run(t, "sh", "-c", "printf '%s' \"$1\" >>/etc/hosts; rm -f /etc/resolv.conf; echo nameserver 172.31.255.53 >/etc/resolv.conf", "sh", hosts.String())
 		l.wire.plug(t, m, below[name])
 		m.startUnit(t, c.tree(t, name), "imgforge-firewall.service")
 		l.machines[name] = m
@@ -218,12 +224,12 @@ func (l *lab) startWireGuard(t *testing.T, m *machine) {
 	m.start(t, "wireguard.log", "env", "LOG_LEVEL=error", programs+"wireguard-go", "--foreground", device)
 	await(t, device+" on "+m.name, func() error { _, err := m.try("wg", "show", device); return err })
 	config := filepath.Join(t.TempDir(), "wg.conf")
-	if err := os.WriteFile(config, []byte(wireguardConfig(t, find("*"+device+"*.netdev"))), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(wireguardConfig(t, find("*.netdev"))), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	give(t, m, config, "/run/wg.conf")
 	m.run(t, "wg", "setconf", device, "/run/wg.conf")
-	network, err := os.ReadFile(find("*" + device + "*.network"))
+	network, err := os.ReadFile(strings.TrimSuffix(find("*.netdev"), ".netdev") + ".network")
 	if err != nil {
 		t.Fatal(err)
 	}
