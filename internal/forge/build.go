@@ -2,7 +2,6 @@ package forge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -145,14 +144,18 @@ func (b *build) roles(context.Context) error {
 		if err != nil {
 			return err
 		}
-		p, err := payload.Render(doc, b.options("", b.sealed, b.store))
-		if over, ok := errors.AsType[*payload.OverBudget](err); ok {
-			b.warn(report.Problem{Severity: report.Warning, File: b.file, Path: "roles." + r.Name,
-				Message: "no role payload was written: " + firstLine(over.Error()), Fix: "boot this role from the payloads of its nodes"})
-			continue
-		}
+		o := b.options("", b.sealed, b.store)
+		limit := o.Budget.Bytes
+		o.Budget.Bytes = 0 // asking for the remedies would render it several times more
+		p, err := payload.Render(doc, o)
 		if err != nil {
 			return b.explain(err)
+		}
+		if limit > 0 && p.Sizes.Total > limit {
+			b.warn(report.Problem{Severity: report.Warning, File: b.file, Path: "roles." + r.Name,
+				Message: fmt.Sprintf("no payload for the whole role was written: its %d bytes are more than the %d that the provider takes", p.Sizes.Total, limit),
+				Fix:     "boot this role from the payloads of its nodes; `imgforge render --role " + r.Name + "` names the other ways out"})
+			continue
 		}
 		b.warn(b.problems(p.Warnings)...)
 		item := artifact.Item{Path: "roles/" + r.Name + b.extension(), Kind: "payload", Role: r.Name, Format: b.plan.OS.Format, Secret: true}
@@ -265,11 +268,6 @@ func (b *build) warn(p ...report.Problem) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.result.Warnings.Add(p...)
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
 }
 
 func (c *cluster) extension() string {

@@ -89,12 +89,10 @@ func render(doc *Document, o Options) (*Payload, error) {
 }
 
 // ignition fills p with the shorter of two spellings: every file compressed by
-// itself, or nothing compressed but the whole config, inside config.replace.
+// itself, or nothing compressed but the whole config, inside config.replace. The
+// first is not even tried where the second leaves less than half: files that are
+// compressed one by one never come near it, and translating twice is most of the work.
 func (p *Payload) ignition(doc *Document, files []placed, o Options) error {
-	single, err := assemble(doc, files, readable)
-	if err != nil {
-		return err
-	}
 	whole, err := assemble(doc, files, escaped)
 	if err != nil {
 		return err
@@ -103,9 +101,17 @@ func (p *Payload) ignition(doc *Document, files []placed, o Options) error {
 	if err != nil {
 		return err
 	}
-	p.Warnings = single.warnings
+	p.Warnings = whole.warnings
+	p.Data = wrapped
+	if 2*len(wrapped) < len(whole.json) {
+		p.Sizes = sizesOf(wrapped, ignitionParts(whole.config), true, o.Budget)
+		return nil
+	}
+	single, err := assemble(doc, files, readable)
+	if err != nil {
+		return err
+	}
 	if len(wrapped) < len(single.json) {
-		p.Data = wrapped
 		p.Sizes = sizesOf(wrapped, ignitionParts(whole.config), true, o.Budget)
 		return nil
 	}
@@ -114,7 +120,6 @@ func (p *Payload) ignition(doc *Document, files []placed, o Options) error {
 	return nil
 }
 
-// cloudInit fills p with a cloud-config, packed when it would not fit otherwise.
 func (p *Payload) cloudInit(doc *Document, files []placed, o Options) error {
 	a, err := assemble(doc, files, escaped)
 	if err != nil {
