@@ -88,6 +88,7 @@ type cluster struct {
 	name string
 	dir  string
 	plan *plan.Plan
+	in   string // standard input of the commands
 }
 
 // exampleNames are the embedded examples; a test with none of them would prove nothing.
@@ -157,7 +158,7 @@ func (c *cluster) try(args ...string) ([]byte, error) {
 	}
 	var out, messages bytes.Buffer
 	args = append(args, "-f", c.path("cluster.yaml"))
-	code := cli.Run(tContext(), args, cli.Streams{In: strings.NewReader(""), Out: &out, Err: &messages}, c.env)
+	code := cli.Run(tContext(), args, cli.Streams{In: strings.NewReader(c.in), Out: &out, Err: &messages}, c.env)
 	if code != 0 {
 		return nil, fmt.Errorf("imgforge %s: exit %d\n%s", strings.Join(args, " "), code, &messages)
 	}
