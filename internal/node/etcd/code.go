@@ -64,7 +64,7 @@ var codes = [...]Code{
 		"bring a master back that still has its data if there is one; otherwise set etcd.restoreFrom, render again, and boot all masters with empty disks"},
 	{codeDataLost, "data-lost", false,
 		"this cluster was founded before, and no master has data any more; this node founds no empty cluster in its place",
-		"set etcd.restoreFrom to a snapshot, render again and boot all masters; or, to begin anew without the old data, set etcd.founded to false and boot all masters with empty disks"},
+		"if the data is on a disk that is not mounted, mount it and boot again; otherwise set etcd.restoreFrom to a snapshot, render again and boot all masters; or, to begin anew without the old data, set etcd.founded to false and boot all masters with empty disks"},
 	{codeForeignData, "foreign-data", false,
 		"the data of etcd on this machine is not this node's",
 		"boot the payload that belongs to this disk, or wipe the disk: the node then joins as new"},

@@ -15,7 +15,7 @@ type Slot struct {
 }
 
 // Held is what a data folder holds.
-type Held int
+type Held uint8
 
 const (
 	Nothing Held = iota // no write-ahead log, so no vote was ever given from here
@@ -30,7 +30,7 @@ type Disk struct {
 }
 
 // Past is what a node remembers outside of its data folder.
-type Past int
+type Past uint8
 
 const (
 	// Never: this machine never held data and promised nothing.
@@ -46,7 +46,7 @@ const (
 )
 
 // State is what another master answers about itself.
-type State int
+type State uint8
 
 const (
 	Silent  State = iota // no answer: never a yes
@@ -108,7 +108,7 @@ type Observation struct {
 }
 
 // Action is what to do next.
-type Action int
+type Action uint8
 
 const (
 	Wait           Action = iota // others must act or come back; Code and Why say who

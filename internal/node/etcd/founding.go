@@ -66,8 +66,10 @@ func (o Observation) alone() Decision {
 // said that there was some. Founding would put an empty cluster in its place.
 func (o Observation) nothingLeft(lost []string) Decision {
 	switch {
+	case o.Restore && !o.Self.Founder:
+		return wait(codeFounders, "%s is no founder, it joins when they have the snapshot", o.Self.Name)
 	case o.Restore:
-		return Decision{Action: Recover}
+		return Decision{Action: Recover, Cluster: o.foundingCluster()}
 	case o.Founded:
 		return refuse(codeDataLost, "etcd.founded is true, and no master has data%s", o.asked())
 	}

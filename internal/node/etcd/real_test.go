@@ -150,6 +150,8 @@ func TestDataDisksThatAreNotMounted(t *testing.T) {
 	l.bootAll(l.all()...)
 	for _, m := range l.all() {
 		l.until(m.name+" refuses", func() bool { return m.reports(codeDataLost) })
+	}
+	for _, m := range l.all() {
 		m.halt()
 		hide(t, m.root, dataPath, "hidden-empty")
 		if err := os.Rename(filepath.Join(m.root, "hidden"), filepath.Join(m.root, dataPath)); err != nil {

@@ -1,0 +1,113 @@
+package etcd
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// provoked makes each code come of a state that has it.
+func provoked(t *testing.T) map[int]string {
+	out := map[int]string{}
+	add := func(o Observation) {
+		t.Helper()
+		d := Decide(o)
+		if d.Action != Wait && d.Action != Refuse {
+			t.Errorf("%v is no code: %+v", d.Action, o)
+		}
+		out[d.Code] = Text(d.Code, d.Why)
+	}
+	holding := func(cluster ID) func(p *Peer) { return func(p *Peer) { p.State, p.Cluster = Holding, cluster } }
+	serving := func(p *Peer) { p.State, p.Cluster = Serving, theCluster }
+	state := func(s State) func(p *Peer) { return func(p *Peer) { p.State = s } }
+	own := Disk{Held: Data, Member: 0x11, Cluster: theCluster}
+
+	add(seen(state(Silent), state(Blank)))
+	o := seen(state(Blank), state(Willing))
+	o.Past = Agreed
+	add(o)
+	add(seen(holding(theCluster), state(Silent)))
+	o = listing(seen(serving, state(Blank)), voter(2), learner(3))
+	add(o)
+	o = listing(seen(serving, state(Silent)), voter(2), voter(3))
+	add(o)
+	o = seen(state(Blank), state(Blank))
+	o.Disk, o.Placed = own, "placed"
+	add(o)
+	o = listing(seen(serving, state(Blank)), voter(1), voter(2), voter(3))
+	o.View.Quorum = false
+	add(o)
+	o = seen(state(Blank), state(Blank))
+	o.Founded = true
+	add(o)
+	o = seen(state(Silent), state(Silent))
+	o.Disk = Disk{Held: Data, Member: 0x11, Cluster: 0xbad}
+	add(o)
+	o = listing(seen(serving, serving), voter(2), voter(3), Entry{ID: 0x99, Name: "master-1", URLs: []string{slotURL(1)}, Started: true})
+	o.Disk = own
+	add(o)
+	o = seen(state(Silent), holding(theCluster))
+	o.Disk.Held = Damaged
+	add(o)
+	o = listing(seen(serving, serving), voter(1), voter(2), voter(3))
+	o.Serving, o.Past = true, Member
+	add(o)
+	add(seen(state(Blank), func(p *Peer) { p.State, p.Founding = Blank, 0xbad }))
+	o = seen(state(Silent), serving)
+	o.Strange = "master-3"
+	add(o)
+
+	n := &node{self: Slot{Name: "master-1"}, o: Options{Report: func(code int, text string) { out[code] = text }}, fault: func(string) error { return nil }}
+	n.report(codeCatchingUp, errBehind.Error())
+	if err := n.act(t.Context(), Decision{Action: Recover}); err != nil {
+		t.Error(err)
+	}
+	n.report(codeStep, fmt.Errorf("%s: %w", AddLearner, &refusal{Message: "etcdserver: unhealthy cluster"}).Error())
+	err := Run(t.Context(), Options{Root: "testdata/nowhere"})
+	out[codeNode] = strings.ReplaceAll(err.Error(), "testdata/nowhere", "")
+	return out
+}
+
+// Every code has one golden text, made by what causes it.
+func TestEveryCodeHasItsText(t *testing.T) {
+	texts, wanted, last := provoked(t), map[string]bool{}, 500
+	for _, c := range Codes() {
+		name := fmt.Sprintf("%d-%s.txt", c.Number, c.Name)
+		wanted[name] = true
+		if c.Number <= last || c.Number > 599 {
+			t.Errorf("code %d is out of order", c.Number)
+		}
+		last = c.Number
+		got := texts[c.Number]
+		if !strings.Contains(got, fmt.Sprintf(" %d %s in step etcd: ", c.Number, c.Name)) || !strings.Contains(got, "  why:    ") || !strings.Contains(got, "  change: ") {
+			t.Errorf("code %d was not provoked:\n%s", c.Number, got)
+		}
+		path := filepath.Join("testdata", "codes", name)
+		if *update {
+			if err := os.WriteFile(path, []byte(got+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got+"\n" != string(want) {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+		}
+	}
+	files, err := os.ReadDir(filepath.Join("testdata", "codes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if !wanted[f.Name()] {
+			t.Errorf("%s belongs to no code", f.Name())
+		}
+	}
+}

@@ -1,0 +1,239 @@
+package etcd
+
+import (
+	"fmt"
+	"testing"
+)
+
+const theCluster = ID(0xc1)
+
+func slotURL(i int) string { return fmt.Sprintf("https://192.168.66.1%d:2380", i) }
+
+func slotOf(i int) Slot {
+	return Slot{Name: fmt.Sprintf("master-%d", i), URL: slotURL(i), Founder: true}
+}
+
+// seen is what master-1 observes on an empty disk when the others answer so.
+func seen(others ...func(p *Peer)) Observation {
+	o := Observation{Self: slotOf(1), Founding: theCluster}
+	for i, answer := range others {
+		p := Peer{Slot: slotOf(i + 2), Founding: theCluster}
+		answer(&p)
+		o.Others = append(o.Others, p)
+	}
+	return o
+}
+
+func voter(i int) Entry {
+	return Entry{ID: ID(16 + i), Name: slotOf(i).Name, URLs: []string{slotURL(i)}, Started: true}
+}
+
+func learner(i int) Entry { return Entry{ID: ID(32 + i), URLs: []string{slotURL(i)}, Learner: true} }
+
+func listing(o Observation, entries ...Entry) Observation {
+	o.View = View{Known: true, Quorum: true, Entries: entries, Minor: 6}
+	return o
+}
+
+// The cases that the design speaks of, in its words.
+func TestDecisionsInPlainWords(t *testing.T) {
+	is := func(s State) func(p *Peer) {
+		return func(p *Peer) {
+			if p.State = s; p.holds() {
+				p.Cluster = theCluster
+			}
+		}
+	}
+	past := func(p Past, o Observation) Observation { o.Past = p; return o }
+	founded := func(o Observation) Observation { o.Founded = true; return o }
+	disk := func(o Observation) Observation {
+		o.Disk = Disk{Held: Data, Member: voter(1).ID, Cluster: theCluster}
+		return past(Member, o)
+	}
+	joiner := func(o Observation) Observation { o.Self.Founder = false; return o }
+	added := func(id ID, o Observation) Observation { o.Added = id; return past(Joining, o) }
+	running := func(o Observation) Observation { o.Placed, o.Serving = "placed", true; return o }
+	modern := func(o Observation) Observation { o.View.Minor = 7; return o }
+	for _, tc := range []struct {
+		name string
+		o    Observation
+		want Action
+		code int
+	}{
+		{"all founders are new: promise", seen(is(Blank), is(Blank)), Agree, 0},
+		{"all have promised: found", past(Agreed, seen(is(Willing), is(Willing))), Found, 0},
+		{"one has not promised yet: wait for it", past(Agreed, seen(is(Willing), is(Blank))), Wait, codeFounders},
+		{"one is slow or cut off: its silence is no consent", past(Agreed, seen(is(Willing), is(Silent))), Wait, codeSilent},
+		{"two founders have begun and the third, which has promised, saw nothing of it: it begins the same cluster", past(Agreed, seen(is(Holding), is(Silent))), Found, 0},
+		{"a founder with data, and this one never promised: it may have been wiped, so it waits", seen(is(Holding), is(Willing)), Wait, codeNoQuorum},
+		{"wiped after the founding while the others reboot: silence, wait", seen(is(Silent), is(Silent)), Wait, codeSilent},
+		{"all wiped, founded false: an empty cluster is founded, which is why founded must be true", seen(is(Blank), is(Blank)), Agree, 0},
+		{"all wiped, founded true: restore", founded(seen(is(Blank), is(Blank))), Refuse, codeDataLost},
+		{"promised under a payload that now forbids it", founded(past(Agreed, seen(is(Willing), is(Willing)))), Refuse, codeDataLost},
+		{"the data disks of all are gone, the memory is not: restore", past(Member, seen(is(Lost), is(Lost))), Refuse, codeDataLost},
+		{"one remembers what the others lost: restore", seen(is(Lost), is(Blank)), Refuse, codeDataLost},
+		{"a power cut of all: start without asking", disk(seen(is(Silent), is(Silent))), Start, 0},
+		{"wiped, with a quorum: its old member goes first", listing(seen(is(Serving), is(Serving)), voter(1), voter(2), voter(3)), RemoveStale, 0},
+		{"a founder that answered, was wiped, and the others founded: the same", listing(seen(is(Serving), is(Serving)), Entry{ID: 17, Name: "master-1", URLs: []string{slotURL(1)}}, voter(2), voter(3)), RemoveStale, 0},
+		{"then a learner is added", listing(seen(is(Serving), is(Serving)), voter(2), voter(3)), AddLearner, 0},
+		{"another learner is there: one at a time", listing(seen(is(Serving), is(Blank)), voter(2), learner(3)), Wait, codeTurn},
+		{"etcd 3.6 adds nobody while a voter is away", listing(seen(is(Serving), is(Silent)), voter(2), voter(3)), Wait, codeVoterMissing},
+		{"etcd 3.7 judges that itself", modern(listing(seen(is(Serving), is(Silent)), voter(2), voter(3))), AddLearner, 0},
+		{"with 3.7 too the old member goes first", modern(listing(seen(is(Serving), is(Silent)), voter(1), voter(2), voter(3))), RemoveStale, 0},
+		{"added: start as that learner", added(learner(1).ID, listing(seen(is(Serving), is(Serving)), learner(1), voter(2), voter(3))), StartAsLearner, 0},
+		{"added by a run that died before it noted it: remove and add again", listing(seen(is(Serving), is(Serving)), learner(1), voter(2), voter(3)), RemoveStale, 0},
+		{"a master beyond the founders joins", joiner(listing(seen(is(Serving), is(Serving)), voter(2), voter(3))), AddLearner, 0},
+		{"a master beyond the founders never founds", joiner(seen(is(Willing), is(Willing))), Wait, codeFounders},
+		{"a voter that answers: done", running(disk(listing(seen(is(Serving), is(Serving)), voter(1), voter(2), voter(3)))), Settled, 0},
+		{"data of a removed member: out of the way", disk(listing(seen(is(Serving), is(Serving)), voter(2), voter(3))), SetAside, 0},
+		{"data vanished under a manifest: nothing may come up under that name", past(Member, func() Observation { o := seen(is(Silent), is(Silent)); o.Placed = "placed"; return o }()), Stop, 0},
+		{"no data on any, a snapshot is named", func() Observation { o := founded(seen(is(Blank), is(Blank))); o.Restore = true; return o }(), Recover, 0},
+		{"a snapshot is named, and there is data: it is not touched", func() Observation { o := founded(seen(is(Holding), is(Blank))); o.Restore = true; return o }(), Wait, codeNoQuorum},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if d := Decide(tc.o); d.Action != tc.want || d.Code != tc.code {
+				t.Errorf("got %v %d %q, want %v %d", d.Action, d.Code, d.Why, tc.want, tc.code)
+			}
+		})
+	}
+}
+
+// every combines own disk, past, manifest and etcd, own membership, both others'
+// answers, learners, quorum, versions and settings of a cluster of three.
+func every(visit func(o Observation)) {
+	disks := []Disk{{}, {Held: Damaged}, {Held: Data, Member: voter(1).ID, Cluster: theCluster}, {Held: Data, Member: voter(1).ID, Cluster: 0xbad}}
+	peers := []Peer{{State: Silent}, {State: Blank}, {State: Willing}, {State: Lost}, {State: Broken}, {State: Holding, Cluster: theCluster},
+		{State: Serving, Cluster: theCluster}, {State: Blank, Founding: 0xbad}}
+	memberships := [][]Entry{nil, {voter(1)}, {learner(1)}, {{ID: voter(1).ID, URLs: []string{slotURL(1)}, Learner: true, Started: true}},
+		{{ID: 0x99, Name: "master-1", URLs: []string{slotURL(1)}, Started: true}}, {{ID: voter(1).ID, Name: "master-9", URLs: []string{slotURL(9)}, Started: true}}}
+	var lists []View
+	for _, own := range memberships {
+		for _, others := range [][]Entry{{voter(2), voter(3)}, {voter(2)}, {voter(2), learner(3)}} {
+			for _, quorum := range []bool{true, false} {
+				for _, minor := range []int{0, 6, 7} {
+					lists = append(lists, View{Known: true, Quorum: quorum, Minor: minor, Entries: append(append([]Entry{}, own...), others...)})
+				}
+			}
+		}
+	}
+	lists = append(lists, View{})
+	for _, d := range disks {
+		for past := Never; past <= Member; past++ {
+			for setting := range 32 {
+				o := Observation{Self: slotOf(1), Founding: theCluster, Disk: d, Past: past, Founded: setting&1 != 0, Restore: setting&2 != 0, Serving: setting&4 != 0}
+				o.Self.Founder = setting&8 == 0
+				if setting&16 != 0 {
+					o.Placed = "placed"
+				}
+				if past == Joining {
+					o.Added = learner(1).ID
+				}
+				for _, two := range peers {
+					for _, three := range peers {
+						two.Slot, three.Slot = slotOf(2), slotOf(3)
+						o.Others = []Peer{two, three}
+						for i := range o.Others {
+							if o.Others[i].Founding == 0 {
+								o.Others[i].Founding = theCluster
+							}
+						}
+						for _, o.View = range lists {
+							visit(o)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// Whatever a master sees, it never does these things.
+func TestEveryCombination(t *testing.T) {
+	count, actions := 0, map[Action]int{}
+	every(func(o Observation) {
+		count++
+		d := Decide(o)
+		actions[d.Action]++
+		if why := wrong(o, d); why != "" && !t.Failed() {
+			t.Errorf("%v: %s\n%+v", d.Action, why, o)
+		}
+	})
+	for a := Wait; a <= Recover; a++ {
+		if actions[a] == 0 {
+			t.Errorf("nothing leads to %v", a)
+		}
+	}
+	t.Logf("%d combinations: %v", count, actions)
+}
+
+// wrong says what forbids a decision.
+func wrong(o Observation, d Decision) string {
+	own, listed := o.mine()
+	quorum, empty := o.View.Quorum, o.Disk.Held == Nothing
+	count := func(states ...State) (n int) {
+		for _, p := range o.Others {
+			for _, s := range states {
+				if p.State == s && (p.holds() || p.Founding == theCluster) {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	holders := count(Holding, Serving, Broken)
+	switch d.Action {
+	case Agree:
+		if !empty || o.Past != Never || o.Founded || !o.Self.Founder || count(Blank, Willing) != 2 {
+			return "a promise without everybody's fresh consent"
+		}
+	case Found:
+		if !empty || o.Past != Agreed || o.Founded || !o.Self.Founder || o.Placed != "" {
+			return "founds without a promise"
+		}
+		if count(Willing) != 2 && holders == 0 && !(quorum && listed && !own.Started) {
+			return "founds although not all have promised"
+		}
+	case RemoveStale:
+		if !quorum || own.ID != d.Member || o.Disk.Held == Data || o.Serving {
+			return "removes what is not its own dead member"
+		}
+	case AddLearner:
+		if !quorum || listed || !empty || o.Placed != "" {
+			return "joins without a quorum, or before its old member is gone"
+		}
+		for _, e := range o.View.Entries {
+			if e.Learner {
+				return "joins beside another"
+			}
+		}
+	case StartAsLearner:
+		if !quorum || !empty || o.Past != Joining || own.ID != o.Added || own.Started || o.Serving {
+			return "starts as a learner that is not its own new one"
+		}
+	case Start, Settled:
+		if o.Disk.Held != Data || o.Disk.Cluster != theCluster {
+			return "starts without data of its own"
+		}
+	case Promote:
+		if !quorum || d.Member != o.Disk.Member || !own.Learner {
+			return "promotes another"
+		}
+	case SetAside:
+		if !quorum || o.Disk.Held == Nothing || listed && own.ID == o.Disk.Member || o.Placed != "" {
+			return "moves data away that may be needed"
+		}
+	case Stop:
+		if o.Disk.Held == Data && !quorum {
+			return "stops a member that nobody says is removed"
+		}
+	case Recover:
+		if !empty || holders > 0 || count(Silent) > 0 || !o.Restore {
+			return "restores over data that may be there"
+		}
+	case Wait, Refuse:
+		if Text(d.Code, d.Why) == "" || d.Code < 500 || d.Why == "" {
+			return "says nothing"
+		}
+	}
+	return ""
+}
