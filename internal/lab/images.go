@@ -46,7 +46,7 @@ func controlPlane(i plan.Images) []image {
 // imported and unpacked, from the cache. Nodes get copies of it.
 func (l *Lab) ImageStore(ctx context.Context, refs plan.Images) (string, error) {
 	images := controlPlane(refs)
-	key := []string{"store 2", release}
+	key := []string{"store 3", release}
 	for _, i := range images {
 		key = append(key, i.ref)
 		key = append(key, i.packages...)
@@ -91,11 +91,28 @@ func (l *Lab) archive(ctx context.Context, path string, i image) error {
 		if _, err := l.run(ctx, "cp", "-al", tree, root); err != nil {
 			return err
 		}
+		if err := addUsers(root); err != nil {
+			return err
+		}
 	}
 	if err := l.place(filepath.Join(root, "usr/bin"), i.programs); err != nil {
 		return err
 	}
 	return writeArchive(path, i.ref, i.runs, root)
+}
+
+// addUsers names the users that programs look up: packages that are only
+// extracted bring none. Without root, keepalived drops its scripts and runs on.
+func addUsers(root string) error {
+	for path, text := range map[string]string{
+		"etc/passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+		"etc/group":  "root:x:0:\nnogroup:x:65534:\n",
+	} {
+		if err := os.WriteFile(filepath.Join(root, path), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // place links or copies programs into dir.

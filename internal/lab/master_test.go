@@ -25,9 +25,10 @@ func TestOneMaster(t *testing.T) {
 			ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 			defer cancel()
 			n := b.boot(t, ctx, "master-1", payload)
-			if err := b.becomesMaster(t, ctx, n); err != nil {
-				t.Fatal(err)
-			}
+			must(t, b.becomesMaster(t, ctx, n))
+			unitsAreWell(t, ctx, n)
+			powerCycle(t, ctx, []*Node{n})
+			must(t, b.becomesMaster(t, ctx, n))
 			unitsAreWell(t, ctx, n)
 		})
 	}
@@ -52,13 +53,17 @@ func (b *bench) becomesMaster(t *testing.T, ctx context.Context, n *Node) error 
 		{"bindings are there", kubectl("apply", "-f", "/root/bindings.yaml")},
 		{"controller manager leads", kubectl("get", "lease", "-n", "kube-system", "kube-controller-manager")},
 		{"scheduler leads", kubectl("get", "lease", "-n", "kube-system", "kube-scheduler")},
-		{"node is registered", kubectl("get", "node", n.Name)},
-		{"node lacks a network for pods alone", []string{"sh", "-c", strings.Join(kubectl("describe", "node", n.Name), " ") +
-			" | grep 'Ready  *False' | grep 'cni plugin not initialized'"}},
 	} {
 		if err := reaches(t, ctx, n, step.what, n.runs(step.args...)); err != nil {
 			return err
 		}
+	}
+	if err := reaches(t, ctx, n, "node is registered", n.reports); err != nil {
+		return err
+	}
+	lacks := strings.Join(kubectl("describe", "node", n.Name), " ") + " | grep 'Ready  *False' | grep 'cni plugin not initialized'"
+	if err := reaches(t, ctx, n, "node lacks a network for pods alone", n.runs("sh", "-c", lacks)); err != nil {
+		return err
 	}
 	for _, pod := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "haproxy"} {
 		ready := kubectl("wait", "-n", "kube-system", "--timeout=1s", "--for=condition=Ready", "pod/"+pod+"-"+n.Name)
@@ -67,6 +72,19 @@ func (b *bench) becomesMaster(t *testing.T, ctx context.Context, n *Node) error 
 		}
 	}
 	return nil
+}
+
+// reports checks that the kubelet has told the cluster about the node since its last power-on.
+func (n *Node) reports(ctx context.Context) error {
+	out, err := n.Run(ctx, kubectl("get", "lease", "-n", "kube-node-lease", n.Name, "-o", "jsonpath={.spec.renewTime}")...)
+	if err != nil {
+		return err
+	}
+	renewed, err := time.Parse(time.RFC3339Nano, out)
+	if err == nil && renewed.Before(n.PoweredOn) {
+		err = fmt.Errorf("its lease is of %s, before it was powered on", renewed)
+	}
+	return err
 }
 
 // kubectl is a command of the cluster's administrator on a master.

@@ -16,7 +16,7 @@ import (
 func TestThreeMasters(t *testing.T) {
 	ctx := signalled(t)
 	b := newBench(t, ctx, "three-masters")
-	ctx, cancel := context.WithTimeout(ctx, 8*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	var masters []*Node
 	for _, n := range b.plan.Nodes {
@@ -30,6 +30,10 @@ func TestThreeMasters(t *testing.T) {
 	}
 	must(t, reaches(t, ctx, masters[0], "etcd has three voters", func(ctx context.Context) error { return voters(ctx, masters[0], 3) }))
 
+	must(t, together(masters, func(n *Node) error {
+		const log = "cat /var/log/pods/kube-system_keepalived-*/keepalived/*.log | grep 'VRRP_Script(check) succeeded'"
+		return reaches(t, ctx, n, "keepalived checks this node", n.runs("sh", "-c", log))
+	}))
 	holder := b.holdsAddress(t, ctx, masters)
 	t.Logf("%s holds %s: power off", holder.Name, b.plan.Endpoint.Address)
 	must(t, holder.PowerOff(ctx))
@@ -46,6 +50,24 @@ func TestThreeMasters(t *testing.T) {
 		write := kubectl("annotate", "--overwrite", "node", n.Name, "lab=written")
 		must(t, reaches(t, ctx, n, "the API takes a write at the floating address", n.runs(write...)))
 		t.Logf("%6.1f s after the cut: %s could write", time.Since(cut).Seconds(), n.Name)
+	}
+
+	must(t, holder.PowerOn(ctx))
+	must(t, b.becomesMaster(t, ctx, holder))
+	powerCycle(t, ctx, masters)
+	must(t, together(masters, func(n *Node) error { return b.becomesMaster(t, ctx, n) }))
+	must(t, reaches(t, ctx, masters[0], "etcd has three voters", func(ctx context.Context) error { return voters(ctx, masters[0], 3) }))
+}
+
+// powerCycle cuts the power of all nodes, then gives it back.
+func powerCycle(t *testing.T, ctx context.Context, nodes []*Node) {
+	t.Helper()
+	for _, n := range nodes {
+		must(t, n.PowerOff(ctx))
+	}
+	t.Log("power is off for all nodes, and back")
+	for _, n := range nodes {
+		must(t, n.PowerOn(ctx))
 	}
 }
 

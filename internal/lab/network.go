@@ -2,8 +2,11 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
 )
 
 // Network is a switch in a namespace of its own, which stands for the
@@ -64,10 +67,16 @@ func (l *Lab) namespace(ctx context.Context, name string) error {
 	if _, err := l.run(ctx, "ip", "netns", "add", name); err != nil {
 		return err
 	}
-	l.later("network namespace "+name, func(ctx context.Context) error {
-		_, err := l.run(ctx, "ip", "netns", "delete", name)
-		return err
-	})
+	l.later("network namespace "+name, func(ctx context.Context) error { return l.removeNamespace(ctx, name) })
 	_, err := l.run(ctx, "ip", "-netns", name, "link", "set", "lo", "up")
+	return err
+}
+
+// removeNamespace removes a network namespace, if it is there.
+func (l *Lab) removeNamespace(ctx context.Context, name string) error {
+	if _, err := os.Stat("/run/netns/" + name); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	_, err := l.run(ctx, "ip", "netns", "delete", name)
 	return err
 }

@@ -33,12 +33,17 @@ type Node struct {
 	// PoweredOn is when its first process started.
 	PoweredOn time.Time
 
-	lab    *Lab
-	root   string // where its root is mounted
-	state  string // folders of its own that lie on no overlay
-	cmd    *exec.Cmd
-	ended  chan struct{}
-	leader int // its first process
+	lab   *Lab
+	made  NodeOptions
+	root  string // where its root is mounted
+	state string // folders of its own that lie on no overlay
+
+	// While it runs:
+	netns   string
+	cgroups []string
+	cmd     *exec.Cmd
+	ended   chan struct{}
+	leader  int // its first process
 }
 
 // stateFolders are on the disk itself: containerd cannot lay overlays on an
@@ -60,28 +65,35 @@ func (l *Lab) Programs(names ...string) (string, error) {
 // Boot makes a node and powers it on. It returns when its first process runs.
 func (l *Lab) Boot(ctx context.Context, o NodeOptions) (*Node, error) {
 	dir := filepath.Join(l.work, o.Name)
-	n := &Node{Name: o.Name, lab: l, root: filepath.Join(dir, "root"), state: filepath.Join(dir, "state"), ended: make(chan struct{})}
+	n := &Node{Name: o.Name, lab: l, made: o, root: filepath.Join(dir, "root"), state: filepath.Join(dir, "state")}
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, err
 	}
 	if err := n.furnish(ctx, dir, o); err != nil {
 		return nil, fmt.Errorf("node %s: %w", o.Name, err)
 	}
-	netns, err := o.Network.plug(ctx, o.Name, o.Address)
-	if err != nil {
-		return nil, err
+	l.later("node "+n.Name, n.PowerOff)
+	return n, n.PowerOn(ctx)
+}
+
+// PowerOn boots a node, the first time or with what it kept on its disk.
+func (n *Node) PowerOn(ctx context.Context) (err error) {
+	if n.cmd != nil {
+		return fmt.Errorf("node %s runs already", n.Name)
 	}
-	cgroups, err := l.cgroups(o.Name)
-	if err != nil {
-		return nil, fmt.Errorf("node %s: %w", o.Name, err)
+	if n.netns, err = n.made.Network.plug(ctx, n.Name, n.made.Address); err != nil {
+		return err
 	}
-	if err := n.powerOn(netns, cgroups); err != nil {
-		return nil, fmt.Errorf("node %s: %w", o.Name, err)
+	if n.cgroups, err = n.lab.cgroups(n.Name); err != nil {
+		return fmt.Errorf("node %s: %w", n.Name, err)
+	}
+	if err := n.start(); err != nil {
+		return fmt.Errorf("node %s: %w", n.Name, err)
 	}
 	if err := n.findLeader(ctx); err != nil {
-		return nil, fmt.Errorf("node %s: %w: see %s", o.Name, err, n.artifact("console.log"))
+		return fmt.Errorf("node %s: %w: see %s", n.Name, err, n.artifact("console.log"))
 	}
-	return n, nil
+	return nil
 }
 
 // furnish makes the node's root: tree and programs below, over them what
@@ -151,9 +163,9 @@ func (l *Lab) ignite(ctx context.Context, payload []byte, root, dir string) erro
 // becomes the command behind it.
 const enterCgroups = `while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift; exec "$@"`
 
-// powerOn starts the container.
-func (n *Node) powerOn(netns string, cgroups []string) error {
-	console, err := os.Create(n.artifact("console.log"))
+// start starts the container.
+func (n *Node) start() error {
+	console, err := os.OpenFile(n.artifact("console.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
@@ -162,25 +174,25 @@ func (n *Node) powerOn(netns string, cgroups []string) error {
 	if err != nil {
 		return err
 	}
-	args := append([]string{"-ec", enterCgroups, "sh"}, cgroups...)
+	args := append([]string{"-ec", enterCgroups, "sh"}, n.cgroups...)
 	args = append(args, "--", nspawn, "--quiet", "--boot", "--directory="+n.root, "--machine="+n.lab.id+"-"+n.Name, "--hostname="+n.Name,
-		"--register=no", "--keep-unit", "--network-namespace-path=/run/netns/"+netns, "--capability=all", "--system-call-filter=@keyring bpf",
+		"--register=no", "--keep-unit", "--network-namespace-path=/run/netns/"+n.netns, "--capability=all", "--system-call-filter=@keyring bpf",
 		"--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe", "--bind=/dev/kmsg", "--bind=/dev/net/tun")
 	for _, folder := range stateFolders() {
 		args = append(args, "--bind="+filepath.Join(n.state, filepath.Base(folder))+":/"+folder)
 	}
-	n.cmd = exec.Command("sh", args...)
-	n.cmd.Env = append(os.Environ(), "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=0", "SYSTEMD_NSPAWN_LOCK=0")
-	n.cmd.Stdout, n.cmd.Stderr = console, console
-	n.PoweredOn = time.Now()
-	if err := n.cmd.Start(); err != nil {
+	cmd := exec.Command("sh", args...)
+	cmd.Env = append(os.Environ(), "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=0", "SYSTEMD_NSPAWN_LOCK=0")
+	cmd.Stdout, cmd.Stderr = console, console
+	ended := make(chan struct{})
+	if err := cmd.Start(); err != nil {
 		return err
 	}
+	n.PoweredOn, n.cmd, n.ended = time.Now(), cmd, ended
 	go func() {
-		n.cmd.Wait()
-		close(n.ended)
+		cmd.Wait()
+		close(ended)
 	}()
-	n.lab.later("node "+n.Name, n.PowerOff)
 	return nil
 }
 
@@ -219,22 +231,34 @@ func (n *Node) Run(ctx context.Context, args ...string) (string, error) {
 	return out, err
 }
 
-// PowerOff ends every process of the node at once, as a power cut does.
+// PowerOff ends every process of the node at once, as a power cut does, and
+// with them what the node's kernel knew. A node that is off stays so.
 func (n *Node) PowerOff(ctx context.Context) error {
+	if n.cmd == nil {
+		return nil
+	}
+	victim := n.cmd.Process.Pid
 	if n.leader != 0 {
-		if err := syscall.Kill(n.leader, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return err
-		}
-		n.leader = 0
-	} else if err := n.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		victim = n.leader // the kernel ends all others with it
+	}
+	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
 	}
 	select {
 	case <-n.ended:
-		return n.keepLogs(ctx)
 	case <-ctx.Done():
 		return errors.Join(n.cmd.Process.Kill(), ctx.Err())
 	}
+	n.cmd, n.leader = nil, 0
+	for _, dir := range n.cgroups {
+		if err := removeCgroup(ctx, dir); err != nil {
+			return err
+		}
+	}
+	if err := n.lab.removeNamespace(ctx, n.netns); err != nil {
+		return err
+	}
+	return n.keepLogs(ctx)
 }
 
 // keepLogs saves what the node wrote about itself.
