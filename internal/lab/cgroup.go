@@ -12,14 +12,13 @@ import (
 )
 
 // cgroups makes a cgroup for a node in every hierarchy of this machine, below
-// the lab's own, and returns their folders. Nodes that shared one would see each
-// other's pods as their own.
-func (l *Lab) cgroups(node string) ([]string, error) {
+// the lab's own, and returns their folders, also with an error. Nodes that shared
+// one would see each other's pods as their own.
+func (l *Lab) cgroups(node string) (dirs []string, err error) {
 	self, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return nil, err
 	}
-	var dirs []string
 	for line := range strings.Lines(string(self)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3) // number:controllers:path
 		if len(fields) != 3 {
@@ -32,13 +31,12 @@ func (l *Lab) cgroups(node string) ([]string, error) {
 		parent := filepath.Join("/sys/fs/cgroup", hierarchy, fields[2])
 		dir := filepath.Join(parent, l.id+"-"+node)
 		if err := os.Mkdir(dir, 0o755); err != nil {
-			return nil, fmt.Errorf("make a cgroup: %w", err)
+			return dirs, fmt.Errorf("make a cgroup: %w", err)
 		}
-		l.later("cgroup "+dir, func(ctx context.Context) error { return removeCgroup(ctx, dir) })
 		dirs = append(dirs, dir)
 		if hierarchy == "cpuset" {
 			if err := copySettings(parent, dir, "cpuset.cpus", "cpuset.mems"); err != nil {
-				return nil, err
+				return dirs, err
 			}
 		}
 	}

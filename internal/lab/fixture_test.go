@@ -167,12 +167,19 @@ func (b *bench) boot(t *testing.T, ctx context.Context, name, payload string) *N
 // below is the address that the provider's DHCP would give to a node: none when
 // the payload sets its own.
 func (b *bench) below(name string) netip.Prefix {
-	for _, n := range b.plan.Nodes {
-		if host, _, _ := strings.Cut(n.Endpoint, ":"); n.Name == name && host != "" {
-			if address, err := netip.ParseAddr(host); err == nil {
-				return netip.PrefixFrom(address, 24)
-			}
+	if b.plan.Network.Mesh == "none" {
+		return netip.Prefix{}
+	}
+	for i, n := range b.plan.Nodes {
+		if n.Name != name {
+			continue
 		}
+		host, _, _ := strings.Cut(n.Endpoint, ":")
+		address, err := netip.ParseAddr(host)
+		if err != nil {
+			address = netip.AddrFrom4([4]byte{10, 99, 0, byte(100 + i)})
+		}
+		return netip.PrefixFrom(address, 24)
 	}
 	return netip.Prefix{}
 }

@@ -58,7 +58,7 @@ func (b *bench) becomesMaster(t *testing.T, ctx context.Context, n *Node) error 
 			return err
 		}
 	}
-	if err := reaches(t, ctx, n, "node is registered", n.reports); err != nil {
+	if err := reaches(t, ctx, n, "node is registered", n.reportsTo(n)); err != nil {
 		return err
 	}
 	lacks := strings.Join(kubectl("describe", "node", n.Name), " ") + " | grep 'Ready  *False' | grep 'cni plugin not initialized'"
@@ -74,17 +74,19 @@ func (b *bench) becomesMaster(t *testing.T, ctx context.Context, n *Node) error 
 	return nil
 }
 
-// reports checks that the kubelet has told the cluster about the node since its last power-on.
-func (n *Node) reports(ctx context.Context) error {
-	out, err := n.Run(ctx, kubectl("get", "lease", "-n", "kube-node-lease", n.Name, "-o", "jsonpath={.spec.renewTime}")...)
-	if err != nil {
+// reportsTo is a check that a master knows of the node since the node's last power-on.
+func (n *Node) reportsTo(master *Node) func(context.Context) error {
+	return func(ctx context.Context) error {
+		out, err := master.Run(ctx, kubectl("get", "lease", "-n", "kube-node-lease", n.Name, "-o", "jsonpath={.spec.renewTime}")...)
+		if err != nil {
+			return err
+		}
+		renewed, err := time.Parse(time.RFC3339Nano, out)
+		if err == nil && renewed.Before(n.PoweredOn) {
+			err = fmt.Errorf("its lease is of %s, before it was powered on", renewed)
+		}
 		return err
 	}
-	renewed, err := time.Parse(time.RFC3339Nano, out)
-	if err == nil && renewed.Before(n.PoweredOn) {
-		err = fmt.Errorf("its lease is of %s, before it was powered on", renewed)
-	}
-	return err
 }
 
 // kubectl is a command of the cluster's administrator on a master.

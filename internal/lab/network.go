@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"sync/atomic"
 )
 
 // Network is a switch in a namespace of its own, which stands for the
@@ -16,12 +17,13 @@ type Network struct {
 	netns string
 	// gateway is the switch's own address.
 	gateway netip.Prefix
-	ports   int
+	ports   atomic.Int32
 }
 
 // Network makes a switch whose own address is the nodes' gateway.
 func (l *Lab) Network(ctx context.Context, gateway netip.Prefix) (*Network, error) {
 	n := &Network{lab: l, netns: l.id + "-wire", gateway: gateway}
+	l.later("network namespace "+n.netns, func(ctx context.Context) error { return l.removeNamespace(ctx, n.netns) })
 	if err := l.namespace(ctx, n.netns); err != nil {
 		return nil, fmt.Errorf("make a network: %w", err)
 	}
@@ -36,13 +38,13 @@ func (l *Lab) Network(ctx context.Context, gateway netip.Prefix) (*Network, erro
 	return n, nil
 }
 
-// plug makes a namespace for a node, with eth0 on the switch, and returns its
-// name. A valid address is set, with a route, as the provider's DHCP would.
-func (n *Network) plug(ctx context.Context, node string, address netip.Prefix) (string, error) {
-	n.ports++
-	netns, port := n.lab.id+"-"+node, fmt.Sprintf("port%d", n.ports)
+// plug makes the network namespace of a node, with eth0 on the switch, and
+// returns the switch's port. A valid address is set, with a route, as the
+// provider's DHCP would.
+func (n *Network) plug(ctx context.Context, netns string, address netip.Prefix) (port string, err error) {
+	port = fmt.Sprintf("port%d", n.ports.Add(1))
 	if err := n.lab.namespace(ctx, netns); err != nil {
-		return "", fmt.Errorf("plug %s: %w", node, err)
+		return "", err
 	}
 	commands := [][]string{
 		{"ip", "-netns", n.netns, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", netns},
@@ -55,21 +57,23 @@ func (n *Network) plug(ctx context.Context, node string, address netip.Prefix) (
 			[]string{"ip", "-netns", netns, "route", "add", "default", "via", n.gateway.Addr().String()},
 		)
 	}
-	err := n.lab.runAll(ctx, commands...)
-	if err != nil {
-		return "", fmt.Errorf("plug %s: %w", node, err)
-	}
-	return netns, nil
+	return port, n.lab.runAll(ctx, commands...)
 }
 
-// namespace makes a network namespace that Close removes.
-func (l *Lab) namespace(ctx context.Context, name string) error {
-	if _, err := l.run(ctx, "ip", "netns", "add", name); err != nil {
-		return err
-	}
-	l.later("network namespace "+name, func(ctx context.Context) error { return l.removeNamespace(ctx, name) })
-	_, err := l.run(ctx, "ip", "-netns", name, "link", "set", "lo", "up")
+// unplug removes a port and the node's end of it. The namespace of a dead node
+// lives on for as long as the kernel still ends its connections, and must
+// neither say goodbye to its peers nor answer for its address.
+func (n *Network) unplug(ctx context.Context, port string) error {
+	_, err := n.lab.run(ctx, "ip", "-netns", n.netns, "link", "delete", port)
 	return err
+}
+
+// namespace makes a network namespace.
+func (l *Lab) namespace(ctx context.Context, name string) error {
+	return l.runAll(ctx,
+		[]string{"ip", "netns", "add", name},
+		[]string{"ip", "-netns", name, "link", "set", "lo", "up"},
+	)
 }
 
 // removeNamespace removes a network namespace, if it is there.

@@ -40,6 +40,7 @@ type Node struct {
 
 	// While it runs:
 	netns   string
+	port    string // on the switch
 	cgroups []string
 	cmd     *exec.Cmd
 	ended   chan struct{}
@@ -81,8 +82,9 @@ func (n *Node) PowerOn(ctx context.Context) (err error) {
 	if n.cmd != nil {
 		return fmt.Errorf("node %s runs already", n.Name)
 	}
-	if n.netns, err = n.made.Network.plug(ctx, n.Name, n.made.Address); err != nil {
-		return err
+	n.netns = n.lab.id + "-" + n.Name
+	if n.port, err = n.made.Network.plug(ctx, n.netns, n.made.Address); err != nil {
+		return fmt.Errorf("plug %s: %w", n.Name, err)
 	}
 	if n.cgroups, err = n.lab.cgroups(n.Name); err != nil {
 		return fmt.Errorf("node %s: %w", n.Name, err)
@@ -234,6 +236,29 @@ func (n *Node) Run(ctx context.Context, args ...string) (string, error) {
 // PowerOff ends every process of the node at once, as a power cut does, and
 // with them what the node's kernel knew. A node that is off stays so.
 func (n *Node) PowerOff(ctx context.Context) error {
+	ran := n.cmd != nil
+	var errs []error
+	if n.port != "" {
+		errs = append(errs, n.made.Network.unplug(ctx, n.port))
+	}
+	if err := n.kill(ctx); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, dir := range n.cgroups {
+		errs = append(errs, removeCgroup(ctx, dir))
+	}
+	if n.netns != "" {
+		errs = append(errs, n.lab.removeNamespace(ctx, n.netns))
+	}
+	n.cgroups, n.netns, n.port = nil, "", ""
+	if ran {
+		errs = append(errs, n.keepLogs(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// kill ends the processes of the node.
+func (n *Node) kill(ctx context.Context) error {
 	if n.cmd == nil {
 		return nil
 	}
@@ -250,15 +275,7 @@ func (n *Node) PowerOff(ctx context.Context) error {
 		return errors.Join(n.cmd.Process.Kill(), ctx.Err())
 	}
 	n.cmd, n.leader = nil, 0
-	for _, dir := range n.cgroups {
-		if err := removeCgroup(ctx, dir); err != nil {
-			return err
-		}
-	}
-	if err := n.lab.removeNamespace(ctx, n.netns); err != nil {
-		return err
-	}
-	return n.keepLogs(ctx)
+	return nil
 }
 
 // keepLogs saves what the node wrote about itself.
