@@ -102,8 +102,7 @@ func cisEtcd() []cisItem {
 func cisKubelet() []cisItem {
 	return []cisItem{
 		{id: "4.1.1", title: "The kubelet unit has mode 600", check: mode(0o600, kubeletUnitPath)},
-		{id: "4.1.5", title: "kubelet.conf has mode 600", check: mode(0o600, "/etc/kubernetes/bootstrap-kubelet.conf"),
-			unmet: "not before the first boot: the kubelet writes it itself, always with mode 600; the bootstrap kubeconfig that it is made from has mode 600"},
+		{id: "4.1.5", title: "kubelet.conf has mode 600", check: mode(0o600, "/etc/kubernetes/kubelet.conf")},
 		{id: "4.1.9", title: "The kubelet configuration has mode 600", check: mode(0o600, kubeletConfigPath)},
 		{id: "4.2.1", title: "Anonymous requests are refused", check: kubeletHas("anonymous.enabled: false and webhook.enabled: true",
 			func(k kubeletConfig) bool {

@@ -133,7 +133,7 @@ func TestKubeconfigs(t *testing.T) {
 		"/etc/kubernetes/controller-manager.conf":         "https://127.0.0.1:8443",
 		"/etc/kubernetes/scheduler.conf":                  "https://127.0.0.1:8443",
 		"/etc/kubernetes/admin.conf":                      p.Endpoint.URL,
-		"/etc/kubernetes/bootstrap-kubelet.conf":          p.Endpoint.URL,
+		"/etc/kubernetes/kubelet.conf":                    p.Endpoint.URL,
 		"/etc/kubernetes/pki/client-ca.crt":               "<authority kubernetes>\n<authority kubelet-signer>\n",
 		"/etc/kubernetes/pki/ca.crt":                      "<authority kubernetes>\n",
 		"/etc/kubernetes/pki/etcd/peer.crt":               "<certificate of master-1/etcd-peer>\n",

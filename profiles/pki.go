@@ -56,7 +56,7 @@ func (k kubeconfig) key() string  { return pkiDir + "/" + k.leaf + ".key" }
 // kubeconfigs are those of a role. The kubelet's is what it asks with for the
 // certificate that it then renews by itself.
 func (s *scope) kubeconfigs() []kubeconfig {
-	kubelet := kubeconfig{leaf: "kubelet", file: "bootstrap-kubelet.conf", user: "kubelet"}
+	kubelet := kubeconfig{leaf: "kubelet", file: "kubelet.conf", user: "kubelet"}
 	if !s.isMaster() {
 		return []kubeconfig{kubelet}
 	}

@@ -194,6 +194,9 @@ func (c *cluster) options(format string, sealed bool, st *pki.Store) payload.Opt
 		Budget:       payload.Budget{Bytes: c.plan.Platform.Budget.Bytes, Base64: c.plan.Platform.Budget.Base64},
 		ArtifactsURL: c.plan.Settings.ArtifactsURL,
 	}
+	if format == payload.FormatButane {
+		o.Budget = payload.Budget{} // for people and for butane: no machine boots it
+	}
 	if sealed {
 		o.Seal = func(node string) ([32]byte, error) { return claimKey(st, node) }
 	}
@@ -280,7 +283,9 @@ func (a *App) Claims(src Source, role string) ([]Claim, error) {
 }
 
 // formats lists what render can print; the first is the default of most systems.
-func formats() []string { return []string{"ignition", "cloud-init", "butane"} }
+func formats() []string {
+	return []string{payload.FormatIgnition, payload.FormatCloudInit, payload.FormatButane}
+}
 
 // checkFormat refuses an unknown format before anything is opened.
 func checkFormat(f string) error {

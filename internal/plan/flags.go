@@ -187,15 +187,17 @@ func controllerManagerFlags(p *Plan) map[string]string {
 }
 
 // kubeletFlags are those that its configuration file cannot hold. The node's own
-// leaf is the bootstrap kubeconfig; what the kubelet renews lands under /var/lib.
+// leaf is its first client certificate: named by --kubeconfig it is used at once, and
+// rotated all the same, into the certificate store, which wins from then on. As a
+// --bootstrap-kubeconfig it would only ask for another one, and the node would wait
+// until a controller manager has signed it.
 func kubeletFlags(p *Plan) map[string]string {
 	out := map[string]string{
-		"bootstrap-kubeconfig": "/etc/kubernetes/bootstrap-kubelet.conf",
-		"cert-dir":             "/var/lib/kubelet/pki",
-		"config":               "/var/lib/kubelet/config.yaml",
-		"hostname-override":    "${NODE}",
-		"kubeconfig":           "/var/lib/kubelet/kubeconfig",
-		"node-ip":              "${ADDRESS}",
+		"cert-dir":          "/var/lib/kubelet/pki",
+		"config":            "/var/lib/kubelet/config.yaml",
+		"hostname-override": "${NODE}",
+		"kubeconfig":        "/etc/kubernetes/kubelet.conf",
+		"node-ip":           "${ADDRESS}",
 	}
 	if m, _ := minorOf(p.Kubernetes.Minor); m.podInfraImage {
 		out["pod-infra-container-image"] = p.Images.Pause

@@ -201,7 +201,7 @@ func TestKubernetesDecodesEveryObject(t *testing.T) {
 					}
 					found[path] = out
 				}
-				want := map[string]string{"/var/lib/kubelet/config.yaml": "KubeletConfiguration", "/etc/kubernetes/bootstrap-kubelet.conf": "Config"}
+				want := map[string]string{"/var/lib/kubelet/config.yaml": "KubeletConfiguration", "/etc/kubernetes/kubelet.conf": "Config"}
 				if r.Name == "master" {
 					for _, pod := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "haproxy"} {
 						want["/etc/kubernetes/manifests/"+pod+".yaml"] = "Pod/" + pod

@@ -13,7 +13,7 @@ import (
 
 // Path returns the path of a program by its usual name: ignition,
 // ignition-validate, butane, cloud-init, haproxy, keepalived, tincd, wg,
-// wireguard-go, nft, systemd-analyze, openssl, isoinfo, xorriso, etcd, etcdctl,
+// wireguard-go, nft, systemd-analyze, openssl, isoinfo, xorriso, etcd, etcd-3.7, etcdctl,
 // cfssl, cfssljson, containerd, k8s-strict, or any other program on PATH. Without it the
 // test is skipped with its name; see [Required] for when it fails instead.
 func Path(t testing.TB, name string) string {

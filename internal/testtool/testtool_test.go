@@ -22,6 +22,7 @@ func TestPinnedProgramsRun(t *testing.T) {
 		{"cfssljson", "-help", "-bare"},
 		{"wireguard-go", "--version", "wireguard-go"},
 		{"etcd", "--version", "etcd Version: 3.6"},
+		{"etcd-3.7", "--version", "etcd Version: 3.7"},
 		{"etcdctl", "version", "etcdctl version: 3.6"},
 		{"containerd", "--version", "containerd"},
 	} {

@@ -39,6 +39,10 @@ func (n *node) perform(ctx context.Context, d Decision) error {
 		// runs, it cannot come back under its old name.
 		return n.place(d.Cluster, stateExisting)
 	case RemoveStale:
+		// Whatever was promised under that name ends with it.
+		if err := n.remember(Member, 0); err != nil {
+			return err
+		}
 		return n.quorum(func(base string) error { return n.etcd.remove(ctx, base, d.Member) })
 	case SetAside:
 		return setAside(n.path(dataPath))
@@ -76,6 +80,9 @@ func (n *node) begin(cluster, state string) error {
 // join adds this node's learner and notes which one it is. Killed in between, the
 // next run finds a member it knows nothing of, removes it and adds another.
 func (n *node) join(ctx context.Context) error {
+	if err := n.remember(Member, 0); err != nil {
+		return err // an earlier promise must not outlive the new member
+	}
 	var added ID
 	err := n.quorum(func(base string) (err error) {
 		added, err = n.etcd.addLearner(ctx, base, n.self.URL)

@@ -293,7 +293,7 @@ func (w *world) decide(i int, by mind) Decision {
 // killed as soon as the world has changed, before it notes what it did.
 func (w *world) act(i int, dies bool, by mind) Decision {
 	m := &w.m[i]
-	if m.held == Data {
+	if m.held != Nothing {
 		m.past, m.added = Member, 0
 	}
 	w.list(i, i)
@@ -314,13 +314,16 @@ func (w *world) act(i int, dies bool, by mind) Decision {
 	case Stop:
 		m.placed, m.past, m.added = placedNothing, Member, 0
 	case RemoveStale, AddLearner, Promote:
-		w.ask2etcd(i, d, dies)
+		if d.Action != Promote {
+			m.past, m.added = Member, 0
+		}
+		w.reconfigure(i, d, dies)
 	}
 	return d
 }
 
-// ask2etcd changes the membership through whichever member will.
-func (w *world) ask2etcd(i int, d Decision, dies bool) {
+// reconfigure changes the membership through whichever member will.
+func (w *world) reconfigure(i int, d Decision, dies bool) {
 	leader, ok := -1, false
 	for j := range masters {
 		if w.sees(i, j) && w.runs(j) {

@@ -197,7 +197,7 @@ func (n *node) step(ctx context.Context) (settled, moved bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, false, err
 	}
-	if o.Disk.Held == Data {
+	if o.Disk.Held != Nothing { // damaged data too is that of an etcd that has run
 		if err := n.rememberData(); err != nil {
 			return false, false, fmt.Errorf("remember that etcd has run: %w", err)
 		}

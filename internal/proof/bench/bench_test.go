@@ -156,7 +156,7 @@ func mesh(b *testing.B, n int) home {
 	b.Helper()
 	h := home{b: b, dir: b.TempDir(), imgforge: binary(b)}
 	text := fmt.Sprintf(`name: large
-platform: {provider: scaleway}
+platform: {provider: scaleway, userDataBudget: 16777216} # hubs carry every key
 kubernetes: {podCIDR: 10.128.0.0/9}
 network: {mesh: tinc, cidr: 172.16.0.0/16}
 roles:
