@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -60,8 +61,11 @@ func (l *Lab) sweep(ctx context.Context) error {
 func abandoned(name string) bool {
 	rest, ours := strings.CutPrefix(name, idPrefix)
 	number, _, _ := strings.Cut(rest, "-")
-	pid, err := strconv.Atoi(number)
-	return ours && err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+	if _, err := strconv.Atoi(number); !ours || err != nil {
+		return false
+	}
+	stat, err := os.ReadFile("/proc/" + number + "/stat")
+	return errors.Is(err, fs.ErrNotExist) || strings.Contains(string(stat), ") Z ") // a zombie waits for its parent alone
 }
 
 // killCgroup ends the processes of a cgroup and of those below it.
