@@ -57,7 +57,9 @@ func controlPlane(p *plan.Plan) []staticPod {
 	return []staticPod{
 		{
 			Name: "etcd", Image: p.Images.Etcd, ProbePort: 2381, ProbeScheme: "HTTP",
-			Probes:   []probe{startup("/readyz"), liveness("/livez"), readiness("/readyz")},
+			// Not kubeadm's /readyz, which needs a quorum: members that found together
+			// would be killed while they wait for one another.
+			Probes:   []probe{startup("/livez"), liveness("/livez"), readiness("/readyz")},
 			Requests: map[string]string{"cpu": "100m", "memory": "100Mi"},
 		},
 		{

@@ -47,10 +47,12 @@ func ownKeepalived(o *own) error {
 // newKeepalived is one node's side of its role's floating address.
 func newKeepalived(s *scope, n plan.Node) keepalivedConf {
 	const helper = "/usr/bin/imgforge-node"
+	// A floating address is a host's, never the network's: with the network's prefix it
+	// could become the interface's first address, and take the node's own along when it goes.
 	conf := keepalivedConf{
 		Node: n.Name, Interface: meshInterface(s.plan.Network, n), Source: n.Address,
 		RouterID: s.plan.Network.VRRPID, Priority: n.VRRPPriority,
-		Address: withPrefix(s.plan.Endpoint.Address, s.plan.Network), Device: meshInterface(s.plan.Network, n),
+		Address: s.plan.Endpoint.Address + "/32", Device: meshInterface(s.plan.Network, n),
 		Check:  helper + " check endpoint --config " + artifact.NodeFilePath,
 		Notify: helper + " notify --config " + artifact.NodeFilePath,
 	}

@@ -20,9 +20,11 @@ const (
 func sharedReboots(s *shared) error {
 	switch s.plan.OS.Updater {
 	case "locksmith":
-		s.updateProxy("update-engine.service")
+		s.updater("locksmithd.service", true)
+		s.updater("update-engine.service", false)
 	case "zincati":
-		s.updateProxy("rpm-ostreed.service", "zincati.service")
+		s.updater("zincati.service", true)
+		s.updater("rpm-ostreed.service", false)
 	case "unattended-upgrades":
 		return s.unattendedUpgrades()
 	default:
@@ -31,12 +33,17 @@ func sharedReboots(s *shared) error {
 	return nil
 }
 
-// updateProxy makes units that fetch updates use the cluster's HTTP proxy.
-func (s *shared) updateProxy(units ...string) {
-	for _, name := range units {
-		if d := proxyDropin(s.plan.Settings); d != nil {
-			s.unit(payload.Unit{Name: name, Dropins: d})
-		}
+// updater adds drop-ins to a unit of the OS that fetches updates or reboots for
+// them: the cluster's HTTP proxy, and for one that reads the node's window at its
+// start that the claim has written it. Without it the OS's own default, to reboot at
+// any time, would hold until the second boot.
+func (s *shared) updater(name string, readsWindow bool) {
+	dropins := proxyDropin(s.plan.Settings)
+	if readsWindow {
+		dropins = append(dropins, payload.Dropin{Name: "10-imgforge-claim.conf", Contents: "[Unit]\nRequires=" + unitClaim + "\nAfter=" + unitClaim + "\n"})
+	}
+	if len(dropins) > 0 {
+		s.unit(payload.Unit{Name: name, Dropins: dropins})
 	}
 }
 

@@ -4,9 +4,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/imgforge/imgforge/internal/payload"
 	"github.com/imgforge/imgforge/internal/plan"
 )
 
@@ -89,5 +91,26 @@ func TestRebootScript(t *testing.T) {
 				t.Errorf("rebooted is %v", got)
 			}
 		})
+	}
+}
+
+// An updater that reads its window once, at its start, must not start before the
+// claim has written it: its own default is to reboot at any time.
+func TestUpdatersWaitForTheClaim(t *testing.T) {
+	for name, unit := range map[string]string{"scaleway-ha": "locksmithd.service", "bare-metal": "zincati.service"} {
+		doc := roleDocument(t, example(t, name), plan.Master)
+		i := slices.IndexFunc(doc.Units, func(u payload.Unit) bool { return u.Name == unit })
+		if i < 0 {
+			t.Errorf("%s: %s is left as the OS has it", name, unit)
+			continue
+		}
+		if doc.Units[i].Contents != "" || doc.Units[i].Enabled != nil {
+			t.Errorf("%s: %s is replaced: only a drop-in may be added", name, unit)
+		}
+		if !slices.ContainsFunc(doc.Units[i].Dropins, func(d payload.Dropin) bool {
+			return strings.Contains(d.Contents, "Requires="+unitClaim+"\nAfter="+unitClaim+"\n")
+		}) {
+			t.Errorf("%s: %s starts before %s", name, unit, unitClaim)
+		}
 	}
 }

@@ -47,8 +47,9 @@ func (o *own) wireguard() error {
 		return o.fill(artifact.File{Path: "/etc/NetworkManager/system-connections/imgforge-mesh.nmconnection", Mode: 0o600, Secret: true},
 			"common/wireguard.nmconnection", conf)
 	}
-	// networkd drops its privileges: root's 0600 would be unreadable to it.
-	err = o.fill(artifact.File{Path: "/etc/systemd/network/20-imgforge-mesh.netdev", Mode: 0o640, Group: "systemd-network", Secret: true},
+	// networkd drops its privileges, so the mesh unit hands the file to its group: a
+	// name that Flatcar keeps where nothing that runs before systemd looks.
+	err = o.fill(artifact.File{Path: "/etc/systemd/network/20-imgforge-mesh.netdev", Mode: 0o600, Secret: true},
 		"common/wireguard.netdev", conf)
 	if err != nil {
 		return err

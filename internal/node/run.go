@@ -31,13 +31,17 @@ const usage = `imgforge-node is the helper on every node of a cluster made with 
   imgforge-node codes                     list every boot code and what to change
   imgforge-node version
 
-Flags: --root DIR  a folder instead of /    --config FILE  node.json    --wait 60s  how long claim waits for a name
+Flags: --root DIR     a folder instead of /
+       --config FILE  node.json
+       --wait 60s     how long claim waits for a name before it says that none fits
+       --keep-trying  claim again until it succeeds, as the unit does
 `
 
 // options are the flags of every command.
 type options struct {
 	root, config string
 	wait         time.Duration
+	keepTrying   bool
 }
 
 // Run is the whole program: arguments in, exit code out.
@@ -78,6 +82,7 @@ func parse(args []string) (words []string, o options, err error) {
 	set.StringVar(&o.root, "root", "/", "")
 	set.StringVar(&o.config, "config", "", "")
 	set.DurationVar(&o.wait, "wait", time.Minute, "")
+	set.BoolVar(&o.keepTrying, "keep-trying", false, "")
 	for {
 		if err := set.Parse(args); err != nil {
 			return nil, o, err
@@ -99,7 +104,7 @@ func dispatch(ctx context.Context, words []string, o options, stdout, stderr io.
 	rest := len(words) - 1
 	switch {
 	case words[0] == "claim" && rest == 0:
-		return newClaim(o, stdout, stderr).Run(ctx), true
+		return claimOf(ctx, o, stdout, stderr), true
 	case words[0] == "wipe" && rest == 0:
 		return wipeWhenDone(ctx, host{root: o.root}, 10*time.Minute), true
 	case words[0] == "check" && rest == 1 && words[1] == "endpoint":
@@ -115,6 +120,28 @@ func dispatch(ctx context.Context, words []string, o options, stdout, stderr io.
 		return err, true
 	}
 	return nil, false
+}
+
+// pause is between two tries of a claim: long enough to read the console, short
+// enough not to be waited for once the cause is gone.
+const pause = 10 * time.Second
+
+// claimOf claims, once or until it succeeds. A failed unit would take what waits
+// for it along, and a name that comes late would need a power cycle.
+func claimOf(ctx context.Context, o options, stdout, stderr io.Writer) error {
+	c := newClaim(o, stdout, stderr)
+	for {
+		err := c.Run(ctx)
+		if err == nil || !o.keepTrying {
+			return err
+		}
+		host{root: o.root}.console(stderr, err.Error())
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
 }
 
 // newClaim wires a claim to the running system, or, with another root, to nothing.

@@ -82,6 +82,9 @@ func (k *check) rolePublic(net netip.Prefix, known bool, seen map[string]string)
 		if isAddr && known && net.Contains(a) && k.Network.Mesh != "none" {
 			k.err(r.path+".publicIP", fmt.Sprintf("%s lies inside network.cidr %s", a, net), "write the address at which the world reaches the role")
 		}
+		if v6, err := netip.ParseAddr(r.PublicIP); err == nil && v6.Is6() && r.path == "roles.proxy" {
+			k.err(r.path+".publicIP", fmt.Sprintf("%s is IPv6, which keepalived cannot float together with IPv4", v6), "write the flexible IPv4 address")
+		}
 		if first, taken := seen["public"+r.PublicIP]; taken && r.PublicIP != "" {
 			k.err(r.path+".publicIP", quote(r.PublicIP)+" is "+first+" as well, and a flexible address belongs to no single node", "remove one of them")
 		}
