@@ -42,6 +42,7 @@ type options struct {
 	root, config string
 	wait         time.Duration
 	keepTrying   bool
+	pause        time.Duration // between two tries
 }
 
 // Run is the whole program: arguments in, exit code out.
@@ -77,6 +78,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // parse takes flags before and after the command's words: keepalived appends
 // words of its own to the command it is given.
 func parse(args []string) (words []string, o options, err error) {
+	o.pause = defaultPause
 	set := flag.NewFlagSet("imgforge-node", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	set.StringVar(&o.root, "root", "/", "")
@@ -122,9 +124,9 @@ func dispatch(ctx context.Context, words []string, o options, stdout, stderr io.
 	return nil, false
 }
 
-// pause is between two tries of a claim: long enough to read the console, short
-// enough not to be waited for once the cause is gone.
-const pause = 10 * time.Second
+// defaultPause is long enough to read the console, and short enough not to be
+// waited for once the cause is gone.
+const defaultPause = 10 * time.Second
 
 // claimOf claims, once or until it succeeds. A failed unit would take what waits
 // for it along, and a name that comes late would need a power cycle.
@@ -139,7 +141,7 @@ func claimOf(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(pause):
+		case <-time.After(o.pause):
 		}
 	}
 }

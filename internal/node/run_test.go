@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,6 +89,30 @@ func TestClaimWaitsForAName(t *testing.T) {
 	}
 	m.mustBe("worker-1")
 }
+
+// A cause that goes away later needs no power cycle: the unit keeps trying, and
+// says why each time.
+func TestClaimKeepsTrying(t *testing.T) {
+	m := newMachine(t, "localhost")
+	m.carry(slotOf(t, "worker-1"))
+	var said bytes.Buffer
+	heal := writerFunc(func(p []byte) (int, error) {
+		m.write("/proc/sys/kernel/hostname", "worker-1\n")
+		return said.Write(p)
+	})
+	o := options{root: m.root, wait: time.Millisecond, keepTrying: true, pause: time.Millisecond}
+	if err := claimOf(context.Background(), o, io.Discard, heal); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(said.String(), "103") {
+		t.Errorf("the first try said %q, not its boot code", &said)
+	}
+	m.mustBe("worker-1")
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // Every place in which first-boot programs keep user-data is emptied, and
 // nothing beside them.
