@@ -28,7 +28,7 @@ func TestFullAndReadOnlyDisk(t *testing.T) {
 	out := filepath.Join(dir, "out")
 	build(t, out, "first")
 	before := snapshot(t, dir)
-	tree, err := NewTree(out, TreeInfo{})
+	tree, err := NewTree(out, TreeInfo{Cluster: "nostromo"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestFullAndReadOnlyDisk(t *testing.T) {
 	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{WriteBytes(filepath.Join(dir, "f"), 0o600, nil), func() error { _, err := NewTree(out, TreeInfo{}); return err }()} {
+	for _, err := range []error{WriteBytes(filepath.Join(dir, "f"), 0o600, nil), func() error { _, err := NewTree(out, TreeInfo{Cluster: "nostromo"}); return err }()} {
 		if !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), "writable") {
 			t.Errorf("read-only: %v", err)
 		}

@@ -44,8 +44,10 @@ type Manifest struct {
 	Part    string `json:"part"` // public | secret
 	Cluster string `json:"cluster"`
 	// LatestBoot is the last instant (RFC 3339, UTC) at which the artifacts can boot.
-	LatestBoot string  `json:"latestBoot,omitempty"`
-	Files      []Entry `json:"files"`
+	LatestBoot string `json:"latestBoot,omitempty"`
+	// Throwaway marks a folder whose keys died with the run that made it.
+	Throwaway bool    `json:"throwaway,omitempty"`
+	Files     []Entry `json:"files"`
 }
 
 // Entry is one file of a manifest.

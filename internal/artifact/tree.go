@@ -37,13 +37,21 @@ type Tree struct {
 type TreeInfo struct {
 	Cluster    string
 	LatestBoot string // RFC 3339, UTC
+	// Throwaway marks a folder whose keys are stored nowhere: any other may take
+	// its place, and it takes the place of no other kind.
+	Throwaway bool
 }
+
+// ErrOtherCluster means that the output folder holds artifacts that those of this
+// build must not take the place of.
+var ErrOtherCluster = errors.New("of another cluster")
 
 // ErrForeign means that the output folder holds something imgforge did not make.
 var ErrForeign = errors.New("not made by imgforge")
 
 // NewTree begins an output folder. dir may be absent, empty, or one that imgforge
-// made: anything else is refused with [ErrForeign] and left alone. It cleans up
+// made: anything else is refused with [ErrForeign] and left alone, and the artifacts of
+// another cluster with [ErrOtherCluster]. It cleans up
 // after runs that were killed, and refuses to run beside one that is alive. The
 // caller ends it with [Tree.Commit] or [Tree.Abort].
 func NewTree(dir string, info TreeInfo) (*Tree, error) {
@@ -54,7 +62,7 @@ func NewTree(dir string, info TreeInfo) (*Tree, error) {
 	if err := recoverTree(resolved); err != nil {
 		return nil, err
 	}
-	if err := replaceable(resolved); err != nil {
+	if err := replaceable(resolved, info); err != nil {
 		return nil, err
 	}
 	t := &Tree{dir: resolved, info: info, items: map[string]map[string]Entry{}, fault: func(string) {}}
@@ -197,7 +205,7 @@ func (t *Tree) Commit() (err error) {
 		return explain("write", t.dir, err)
 	}
 	// Somebody may have put something there since NewTree looked.
-	if err := replaceable(t.dir); err != nil {
+	if err := replaceable(t.dir, t.info); err != nil {
 		return err
 	}
 	if err := t.swap(); err != nil {
@@ -219,7 +227,7 @@ func (t *Tree) Abort() {
 
 // describe writes manifest.json and SHA256SUMS of one part.
 func (t *Tree) describe(part string) error {
-	m := Manifest{Schema: manifestSchema, Part: part, Cluster: t.info.Cluster, LatestBoot: t.info.LatestBoot}
+	m := Manifest{Schema: manifestSchema, Part: part, Cluster: t.info.Cluster, LatestBoot: t.info.LatestBoot, Throwaway: t.info.Throwaway}
 	for path, e := range t.items[part] {
 		if e.SHA256 == "" {
 			return fmt.Errorf("write %s: %s/%s was not written to its end", t.dir, part, path)

@@ -320,3 +320,37 @@ func TestTreeAbortLeavesNothing(t *testing.T) {
 		t.Errorf("left: %q", got)
 	}
 }
+
+// A folder is followed by one of the same cluster; one that was built to be
+// thrown away by any, and it follows nothing that machines may boot from.
+func TestTreeSucceeds(t *testing.T) {
+	nostromo, sulaco := TreeInfo{Cluster: "nostromo"}, TreeInfo{Cluster: "sulaco"}
+	for _, c := range []struct {
+		name          string
+		before, after TreeInfo
+		refused       bool
+	}{
+		{"the same cluster", nostromo, nostromo, false},
+		{"another cluster", nostromo, sulaco, true},
+		{"a throwaway one", nostromo, TreeInfo{Cluster: "nostromo", Throwaway: true}, true},
+		{"after a throwaway one", TreeInfo{Cluster: "nostromo", Throwaway: true}, sulaco, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "out")
+			first, err := NewTree(dir, c.before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := first.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			second, err := NewTree(dir, c.after)
+			if err == nil {
+				second.Abort()
+			}
+			if errors.Is(err, ErrOtherCluster) != c.refused {
+				t.Errorf("got %v, refused should be %t", err, c.refused)
+			}
+		})
+	}
+}

@@ -72,7 +72,7 @@ func TestTreeSurvivesKill(t *testing.T) {
 				if _, err := NewTree(filepath.Join(parent, "other"), TreeInfo{}); err != nil {
 					t.Errorf("another folder beside it is refused: %v", err)
 				}
-				tree, err := NewTree(dir, TreeInfo{})
+				tree, err := NewTree(dir, TreeInfo{Cluster: "nostromo"})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -35,18 +35,19 @@ func resolve(dir string) (string, error) {
 	return real, nil
 }
 
-// replaceable is nil when dir may be replaced as a whole.
-func replaceable(dir string) error {
-	info, err := os.Lstat(dir)
+const moveAway = "nothing was changed: choose another folder with -o, or move it away"
+
+// replaceable is nil when dir may be replaced as a whole by a tree of info.
+func replaceable(dir string, info TreeInfo) error {
+	found, err := os.Lstat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return explain("open output folder", dir, err)
 	}
-	const remedy = "nothing was changed: choose another folder with -o, or move it away"
-	if !info.IsDir() {
-		return fmt.Errorf("output folder %s is a file: %w; %s", dir, ErrForeign, remedy)
+	if !found.IsDir() {
+		return fmt.Errorf("output folder %s is a file: %w; %s", dir, ErrForeign, moveAway)
 	}
 	name, empty, err := foreign(dir)
 	switch {
@@ -55,9 +56,27 @@ func replaceable(dir string) error {
 	case errors.Is(err, fs.ErrPermission):
 		return explain("open output folder", dir, err)
 	case err != nil:
-		return fmt.Errorf("output folder %s is %w: %w; %s", dir, ErrForeign, err, remedy)
+		return fmt.Errorf("output folder %s is %w: %w; %s", dir, ErrForeign, err, moveAway)
 	case name != "":
-		return fmt.Errorf("output folder %s holds %s, which is %w; %s", dir, name, ErrForeign, remedy)
+		return fmt.Errorf("output folder %s holds %s, which is %w; %s", dir, name, ErrForeign, moveAway)
+	}
+	return succeeds(dir, info)
+}
+
+// succeeds refuses to put a tree in the place of another cluster's, or of
+// artifacts that machines may boot from when its own are to be thrown away.
+func succeeds(dir string, info TreeInfo) error {
+	m, err := ReadManifest(dir, Public)
+	if err != nil {
+		return fmt.Errorf("output folder %s: %w", dir, err)
+	}
+	switch {
+	case m.Throwaway:
+		return nil
+	case m.Cluster != info.Cluster:
+		return fmt.Errorf("output folder %s holds artifacts %w, %q, and this one is %q; %s", dir, ErrOtherCluster, m.Cluster, info.Cluster, moveAway)
+	case info.Throwaway:
+		return fmt.Errorf("output folder %s holds artifacts of %q that were built with a store, and these are to be thrown away: %w; %s", dir, m.Cluster, ErrOtherCluster, moveAway)
 	}
 	return nil
 }

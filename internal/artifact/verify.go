@@ -28,6 +28,7 @@ type VerifyOptions struct {
 type Verdict struct {
 	Cluster    string `json:"cluster"`
 	LatestBoot string `json:"latestBoot,omitempty"`
+	Throwaway  bool   `json:"throwaway,omitempty"` // see [Manifest.Throwaway]
 	Files      int    `json:"files"`
 	Bytes      int64  `json:"bytes"`
 	// Searched counts the secrets that public was searched for, TooShort those of
@@ -85,8 +86,8 @@ func (c *check) part(part string) {
 		return
 	}
 	if c.v.Cluster == "" {
-		c.v.Cluster, c.v.LatestBoot = m.Cluster, m.LatestBoot
-	} else if c.v.Cluster != m.Cluster || c.v.LatestBoot != m.LatestBoot {
+		c.v.Cluster, c.v.LatestBoot, c.v.Throwaway = m.Cluster, m.LatestBoot, m.Throwaway
+	} else if c.v.Cluster != m.Cluster || c.v.LatestBoot != m.LatestBoot || c.v.Throwaway != m.Throwaway {
 		c.problem(part+"/"+ManifestName, "it is of another build than %s/%s", Public, ManifestName)
 	}
 	c.folders(part)

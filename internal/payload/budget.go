@@ -182,9 +182,7 @@ func overBudget(doc *Document, o Options, p *Payload) *OverBudget {
 		with.ArtifactsURL = exampleURL
 		e.Remedies = append(e.Remedies, Remedy{What: "both", Bytes: sizeOf(node, with)})
 	}
-	e.Remedies = append(e.Remedies, Remedy{
-		What: "a baked image that holds the payload, or a config drive", Note: "nothing is left for user-data to carry",
-	})
+	e.Remedies = append(e.Remedies, Remedy{What: "fewer slots: a lower reserve, since each is carried by its role's payload and known to others"})
 	return e
 }
 

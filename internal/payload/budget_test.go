@@ -47,7 +47,7 @@ func TestOverBudgetNamesSizesAndRemedies(t *testing.T) {
 		if node >= over.Sizes.Total || url >= over.Sizes.Total || both >= node || both >= url || both == 0 {
 			t.Errorf("%s: total %d, one node %d, artifacts.url %d, both %d", format, over.Sizes.Total, node, url, both)
 		}
-		for _, want := range []string{"more than the 20000 that the provider accepts", "--node", "for worker-3", "artifacts.url", "baked image"} {
+		for _, want := range []string{"more than the 20000 that the provider accepts", "--node", "for worker-3", "artifacts.url", "a lower reserve"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %q is missing in\n%s", format, want, err)
 			}

@@ -23,6 +23,9 @@ type Options struct {
 	// Format is ignition, cloud-init or butane.
 	Format string
 	Budget Budget
+	// Oversize returns a payload that is over the budget instead of *OverBudget: its
+	// Sizes then say by how much.
+	Oversize bool
 	// ArtifactsURL is where nodes fetch files that are neither secret nor their
 	// own; "" carries every file.
 	ArtifactsURL string
@@ -57,7 +60,7 @@ func Render(doc *Document, o Options) (*Payload, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Budget.Bytes > 0 && p.Sizes.Total > o.Budget.Bytes {
+	if o.Budget.Bytes > 0 && p.Sizes.Total > o.Budget.Bytes && !o.Oversize {
 		return nil, overBudget(doc, o, p)
 	}
 	return p, nil
@@ -127,7 +130,7 @@ func (p *Payload) cloudInit(doc *Document, files []placed, o Options) error {
 	}
 	c, err := convert(a.config)
 	if err != nil {
-		return err
+		return atSnippets(a.snippets, err)
 	}
 	if p.Data, err = c.encode(); err != nil {
 		return err
