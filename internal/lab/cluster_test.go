@@ -4,6 +4,8 @@ package lab
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +40,7 @@ func TestSevenNodes(t *testing.T) {
 	}))
 	for _, n := range all {
 		unitsAreWell(t, ctx, n)
-		opensNothingElse(t, ctx, n)
+		b.opensNothingElse(t, ctx, n, roles[n])
 	}
 }
 
@@ -62,19 +64,28 @@ func (b *bench) joins(t *testing.T, ctx context.Context, n, master *Node) error 
 	return reaches(t, ctx, n, "node is registered", n.reportsTo(master))
 }
 
-// opensNothingElse reports what listens on other than loopback addresses: a
-// reader compares it with the ports of the plan.
-func opensNothingElse(t *testing.T, ctx context.Context, n *Node) {
+// opensNothingElse refuses what listens on other than loopback addresses
+// without a port of the plan.
+func (b *bench) opensNothingElse(t *testing.T, ctx context.Context, n *Node, role string) {
 	t.Helper()
 	out, err := n.Run(ctx, "ss", "--listening", "--tcp", "--udp", "--numeric", "--processes", "--no-header")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(out) {
-		fields := strings.Fields(line)
+		fields := strings.Fields(line) // protocol, state, two queues, address:port, peer, process
 		if len(fields) < 5 || strings.HasPrefix(fields[4], "127.") || strings.HasPrefix(fields[4], "[::1]") {
 			continue
 		}
-		t.Logf("%s listens: %s %s %s", n.Name, fields[0], fields[4], fields[len(fields)-1])
+		port, err := strconv.Atoi(fields[4][strings.LastIndex(fields[4], ":")+1:])
+		if err != nil {
+			t.Fatalf("%s: ss printed %q", n.Name, line)
+		}
+		named := slices.ContainsFunc(b.plan.Ports, func(p plan.Port) bool {
+			return p.Role == role && p.Proto == fields[0] && p.Port <= port && port <= max(p.Port, p.To)
+		})
+		if !named {
+			t.Errorf("%s listens at %s %s, which the plan does not name: %s", n.Name, fields[0], fields[4], fields[len(fields)-1])
+		}
 	}
 }
