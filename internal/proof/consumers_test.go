@@ -77,12 +77,16 @@ func TestProgramsRefuseBrokenFiles(t *testing.T) {
 	}
 }
 
-// furnishMachine adds what the sysext and the network bring: the helper, the
-// binaries that units name, and the interface of the mesh with its address.
+// furnishMachine adds what the sysext, the OS and the network bring: the helper,
+// the binaries that units name, and the interface of the mesh with its address.
 func furnishMachine(t *testing.T, m *machine, p *plan.Plan, n plan.Node) {
 	t.Helper()
 	m.run(t, "cp", programs+"imgforge-node", "/usr/bin/imgforge-node")
-	for _, binary := range []string{"kubelet", "kubectl", "containerd", "runc"} {
+	brought := []string{"kubelet", "kubectl", "containerd", "runc"}
+	if p.OS.NetworkManager {
+		brought = append(brought, "nmcli")
+	}
+	for _, binary := range brought {
 		m.run(t, "sh", "-c", "[ -e /usr/bin/"+binary+" ] || install -m 0755 /dev/null /usr/bin/"+binary)
 	}
 	device := p.Network.Interface
@@ -227,21 +231,27 @@ func TestKubernetesDecodesEveryObject(t *testing.T) {
 	}
 }
 
-// shellcheck reads the scripts that a node runs.
+// shellcheck reads the scripts that a node runs, each once.
 func TestShellcheckReadsEveryScript(t *testing.T) {
 	shellcheck := testtool.Path(t, "shellcheck")
+	seen := map[string]bool{}
 	for _, name := range exampleNames(t) {
 		c := example(t, name)
 		for _, r := range c.roles() {
 			n := c.plan.NodesOf(r.Name)[0].Name
 			for path, e := range entries(t, c.tree(t, n)) {
-				if strings.HasPrefix(e.contents, "#!/bin/sh\n") {
-					if out, err := exec.Command(shellcheck, filepath.Join(c.tree(t, n), path)).CombinedOutput(); err != nil {
-						t.Errorf("%s of %s: %v\n%s", path, n, err, out)
-					}
+				if !strings.HasPrefix(e.contents, "#!/bin/sh\n") || seen[e.contents] {
+					continue
+				}
+				seen[e.contents] = true
+				if out, err := exec.Command(shellcheck, filepath.Join(c.tree(t, n), path)).CombinedOutput(); err != nil {
+					t.Errorf("%s of %s: %v\n%s", path, n, err, out)
 				}
 			}
 		}
+	}
+	if len(seen) < 3 {
+		t.Errorf("only %d scripts were read", len(seen))
 	}
 }
 

@@ -68,8 +68,8 @@ func TestStrictDecoding(t *testing.T) {
 // Packages are tested in parallel processes; goroutines stand in for them, as
 // the lock is taken on a descriptor of each caller's own.
 func TestBuiltOnce(t *testing.T) {
+	t.Setenv("GOCACHE", goCache(t)) // its default lies below the folder that moves here
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	t.Setenv("GOCACHE", goCache(t)) // its default lies below XDG_CACHE_HOME
 	var wg sync.WaitGroup
 	paths := make([]string, 4)
 	errs := make([]error, 4)
