@@ -9,7 +9,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # Packages whose code runs goroutines: cheap enough for the race detector on two cores.
-RACE := ./internal/artifact/... ./internal/forge/... ./pki/...
+RACE := ./internal/artifact/... ./internal/cli/... ./pki/...
 
 .DEFAULT_GOAL := help
 .PHONY: help build deps tools test race lint fuzz bench golden repro clean
@@ -32,6 +32,7 @@ test: ## Run every check and test; a missing tool fails (go test ./... skips ins
 	$(GO) vet ./...
 	@IMGFORGE_REQUIRE_TOOLS=1 $(MAKE) --no-print-directory tools
 	IMGFORGE_REQUIRE_TOOLS=1 $(GO) test -shuffle=on -timeout 30m $(GOTESTFLAGS) ./...
+	@$(MAKE) --no-print-directory race
 
 race: ## Run the tests of concurrent packages under the race detector
 	IMGFORGE_REQUIRE_TOOLS=1 CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m $(GOTESTFLAGS) $(RACE)
