@@ -46,7 +46,8 @@ func newBench(t *testing.T, ctx context.Context, name string) *bench {
 	if b.store, err = b.ImageStore(ctx, b.plan.Images); err != nil {
 		t.Fatal(err)
 	}
-	if b.programs, err = b.Programs("imgforge-node", "kubelet", "kubectl", "containerd", "containerd-shim-runc-v2", "ctr", "etcdctl"); err != nil {
+	if b.programs, err = b.Programs("imgforge-node", "kubelet", "kubectl", "containerd", "containerd-shim-runc-v2", "ctr", "etcdctl",
+		"cni-bridge", "cni-host-local", "cni-loopback", "cni-portmap"); err != nil {
 		t.Fatal(err)
 	}
 	if b.wire, err = b.Network(ctx, netip.MustParsePrefix("10.99.0.254/24")); err != nil {
@@ -153,13 +154,15 @@ func (b *bench) boot(t *testing.T, ctx context.Context, name, payload string) *N
 	if err != nil {
 		t.Fatal(err)
 	}
-	bindings, err := os.ReadFile(filepath.Join("testdata", "bindings.yaml"))
-	if err == nil {
-		// Nodes do not apply what a new cluster needs yet: the lab puts it beside them.
-		err = os.WriteFile(filepath.Join(n.root, "root", "bindings.yaml"), bindings, 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
+	// Nodes do not apply add-ons yet: the lab puts beside them what the tests apply.
+	for _, name := range []string{"bindings.yaml", "bridge.conflist"} {
+		data, err := os.ReadFile(filepath.Join("testdata", name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(n.root, "root", name), data, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return n
 }

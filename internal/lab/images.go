@@ -95,8 +95,10 @@ func (l *Lab) archive(ctx context.Context, path string, i image) error {
 			return err
 		}
 	}
-	if err := l.place(filepath.Join(root, "usr/bin"), i.programs); err != nil {
-		return err
+	for _, name := range i.programs {
+		if err := l.place(filepath.Join(root, "usr/bin"), name, name); err != nil {
+			return err
+		}
 	}
 	return writeArchive(path, i.ref, i.runs, root)
 }
@@ -115,21 +117,16 @@ func addUsers(root string) error {
 	return nil
 }
 
-// place links or copies programs into dir.
-func (l *Lab) place(dir string, programs []string) error {
+// place links or copies a program into dir, under another name where asked.
+func (l *Lab) place(dir, name, as string) error {
+	path, err := l.Tool(name)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for _, name := range programs {
-		path, err := l.Tool(name)
-		if err != nil {
-			return err
-		}
-		if err := copyFile(path, filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return copyFile(path, filepath.Join(dir, as))
 }
 
 // fillStore imports archives with a containerd whose mounts nobody else sees.

@@ -26,9 +26,11 @@ func TestOneMaster(t *testing.T) {
 			defer cancel()
 			n := b.boot(t, ctx, "master-1", payload)
 			must(t, b.becomesMaster(t, ctx, n))
+			b.runsPods(t, ctx, n)
 			unitsAreWell(t, ctx, n)
 			powerCycle(t, ctx, []*Node{n})
-			must(t, b.becomesMaster(t, ctx, n))
+			must(t, reaches(t, ctx, n, "node is registered", n.reportsTo(n)))
+			must(t, reaches(t, ctx, n, "node is Ready", n.runs(isReady(n)...)))
 			unitsAreWell(t, ctx, n)
 		})
 	}
@@ -72,6 +74,27 @@ func (b *bench) becomesMaster(t *testing.T, ctx context.Context, n *Node) error 
 		}
 	}
 	return nil
+}
+
+// runsPods gives a node that lacks nothing else a network for pods, and runs one.
+func (b *bench) runsPods(t *testing.T, ctx context.Context, n *Node) {
+	t.Helper()
+	for _, step := range []struct {
+		what string
+		args []string
+	}{
+		{"a network for pods is configured", []string{"install", "-D", "-m", "0644", "/root/bridge.conflist", "/etc/cni/net.d/10-lab.conflist"}},
+		{"node is Ready", isReady(n)},
+		{"a pod is asked for", kubectl("run", "lab", "--image="+b.plan.Images.Pause, "--image-pull-policy=Never")},
+		{"a pod runs", kubectl("wait", "--timeout=1s", "--for=condition=Ready", "pod/lab")},
+		{"the pod answers a ping", []string{"sh", "-c", "ping -c 1 -W 1 $(kubectl --kubeconfig=" + adminFile + " get pod lab -o jsonpath={.status.podIP})"}},
+	} {
+		must(t, reaches(t, ctx, n, step.what, n.runs(step.args...)))
+	}
+}
+
+func isReady(n *Node) []string {
+	return kubectl("wait", "--timeout=1s", "--for=condition=Ready", "node/"+n.Name)
 }
 
 // reportsTo is a check that a master knows of the node since the node's last power-on.

@@ -54,13 +54,22 @@ func stateFolders() []string {
 }
 
 // Programs lays programs out as a system extension would: the folder is one of
-// the layers of a node's root.
+// the layers of a node's root. Those called cni-NAME are plugins for networks of pods.
 func (l *Lab) Programs(names ...string) (string, error) {
 	dir := filepath.Join(l.work, "programs")
 	if err := os.RemoveAll(dir); err != nil {
 		return "", err
 	}
-	return dir, l.place(filepath.Join(dir, "usr/bin"), names)
+	for _, name := range names {
+		folder, as := "usr/bin", name
+		if plugin, ok := strings.CutPrefix(name, "cni-"); ok {
+			folder, as = "opt/cni/bin", plugin
+		}
+		if err := l.place(filepath.Join(dir, folder), name, as); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
 }
 
 // Boot makes a node and powers it on. It returns when its first process runs.
