@@ -72,10 +72,10 @@ func (b *batch) issue(ctx context.Context, p *plan.Plan, due func(Entry) bool) (
 func everything(w wants) []Change {
 	var out []Change
 	for _, c := range w.certificates {
-		out = append(out, Change{c.ID, "is not issued yet", fixIssue})
+		out = append(out, Change{ID: c.ID, Why: "is not issued yet", Fix: fixIssue, New: true})
 	}
 	for _, k := range w.keys {
-		out = append(out, Change{k.ID, "is not made yet", fixIssue})
+		out = append(out, Change{ID: k.ID, Why: "is not made yet", Fix: fixIssue, New: true})
 	}
 	return out
 }

@@ -118,7 +118,7 @@ func TestInitRefusesWhatWasAStore(t *testing.T) {
 
 func TestForeignStore(t *testing.T) {
 	s := made(t, cluster(1, 0), Options{})
-	want := "store " + s.Dir() + " belongs to cluster \"nostromo\", not \"sulaco\": name the store of this cluster; a new cluster needs a store folder of its own and `imgforge pki init`"
+	want := "the store at " + s.Dir() + " belongs to cluster \"nostromo\", not \"sulaco\": name the store of this cluster; a new cluster needs a store folder of its own and `imgforge pki init`"
 	if _, err := Open(s.Dir(), "sulaco", s.ids); err == nil || err.Error() != want {
 		t.Errorf("open: %v", err)
 	}

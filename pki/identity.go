@@ -169,7 +169,9 @@ func (l Locations) load(role string) (id Identity, err error) {
 	case text != "" && file != "":
 		return Identity{}, fmt.Errorf("%s and %s_FILE are both set: unset one of them", name, name)
 	case text != "":
-		id, err = NewIdentity(text)
+		if id, err = NewIdentity(text); err != nil {
+			err = fmt.Errorf("%w; the name of a file goes into %s_FILE", err, name)
+		}
 		id.from = name
 	case file != "":
 		name += "_FILE"

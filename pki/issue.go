@@ -15,6 +15,8 @@ type Change struct {
 	Why string `json:"why"`
 	// Fix is the command that helps.
 	Fix string `json:"fix"`
+	// New tells that nothing of this ID was there before.
+	New bool `json:"new,omitempty"`
 }
 
 func (c Change) String() string { return c.ID + ": " + c.Why }
@@ -48,7 +50,7 @@ func (s *Store) Missing(p *plan.Plan) ([]Change, error) {
 	}
 	for _, k := range w.user {
 		if s.index.entry(k.ID) == nil {
-			changes = append(changes, Change{k.ID, "secret is not set", fmt.Sprintf(fixSecret, userName(k.ID))})
+			changes = append(changes, Change{ID: k.ID, Why: "secret is not set", Fix: fmt.Sprintf(fixSecret, userName(k.ID)), New: true})
 		}
 	}
 	return changes, nil
@@ -151,14 +153,14 @@ func (s *Store) changes(w wants) ([]Change, error) {
 			return nil, err
 		}
 		if why != "" {
-			out = append(out, Change{c.ID, why, fixIssue})
+			out = append(out, Change{ID: c.ID, Why: why, Fix: fixIssue, New: s.index.entry(c.ID) == nil})
 		}
 	}
 	for _, k := range w.keys {
 		e := s.index.entry(k.ID)
 		switch {
 		case e == nil:
-			out = append(out, Change{k.ID, "is not made yet", fixIssue})
+			out = append(out, Change{ID: k.ID, Why: "is not made yet", Fix: fixIssue, New: true})
 		case e.Kind != k.Kind:
 			return nil, fmt.Errorf("store %s: %s is of kind %s and the cluster file now asks for %s: keys are never replaced, so set it back", s.dir, k.ID, e.Kind, k.Kind)
 		}

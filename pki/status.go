@@ -65,7 +65,7 @@ func (s *Store) dueLeaves(w wants, due func(Entry) bool) ([]Change, error) {
 			return nil, err
 		}
 		if due(shown) {
-			out = append(out, Change{c.ID, "renewed, it would have ended on " + day(shown.NotAfter), ""})
+			out = append(out, Change{ID: c.ID, Why: "renewed, it would have ended on " + day(shown.NotAfter)})
 		}
 	}
 	return out, nil

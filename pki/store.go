@@ -96,7 +96,7 @@ func (s *Store) Algorithm() string { return s.index.Algorithm }
 
 func (s *Store) belongsTo(cluster string) error {
 	if s.index.Cluster != cluster {
-		return fmt.Errorf("store %s belongs to cluster %q, not %q: name the store of this cluster; a new cluster needs a store folder of its own and `imgforge pki init`",
+		return fmt.Errorf("the store at %s belongs to cluster %q, not %q: name the store of this cluster; a new cluster needs a store folder of its own and `imgforge pki init`",
 			s.dir, s.index.Cluster, cluster)
 	}
 	return nil
