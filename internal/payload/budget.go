@@ -182,7 +182,12 @@ func overBudget(doc *Document, o Options, p *Payload) *OverBudget {
 		with.ArtifactsURL = exampleURL
 		e.Remedies = append(e.Remedies, Remedy{What: "both", Bytes: sizeOf(node, with)})
 	}
-	e.Remedies = append(e.Remedies, Remedy{What: "fewer slots: a lower reserve, since each is carried by its role's payload and known to others"})
+	if len(doc.Slots) > 1 {
+		e.Remedies = append(e.Remedies, Remedy{What: "fewer slots, by a lower reserve: the payload of a role carries each"})
+	}
+	if len(e.Remedies) == 0 {
+		e.Remedies = append(e.Remedies, Remedy{What: "a provider that takes more, or a drive; or less in extra"})
+	}
 	return e
 }
 
