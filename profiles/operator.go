@@ -3,6 +3,8 @@ package profiles
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/payload"
@@ -13,6 +15,7 @@ import (
 // relative to a folder: for WireGuard one wg-quick file, for tinc the folder
 // that belongs at /etc/tinc/<net>. The laptop dials every hub and listens to nobody new.
 func Operator(p *plan.Plan, name string, s payload.Secrets) ([]artifact.File, error) {
+	p = fromOutside(p)
 	for _, op := range p.Operators {
 		if op.Name != name {
 			continue
@@ -25,6 +28,24 @@ func Operator(p *plan.Plan, name string, s payload.Secrets) ([]artifact.File, er
 		}
 	}
 	return nil, fmt.Errorf("the plan has no operator %q", name)
+}
+
+// fromOutside is the plan as a laptop elsewhere sees it: names of the provider's
+// private DNS do not resolve there, and a node's public address does.
+func fromOutside(p *plan.Plan) *plan.Plan {
+	if p.Platform.PrivateDomain == "" {
+		return p
+	}
+	seen := *p
+	seen.Nodes = slices.Clone(p.Nodes)
+	for i := range seen.Nodes {
+		n := &seen.Nodes[i]
+		host, port := splitEndpoint(n.Endpoint, p.Network.Port)
+		if n.PublicIP != "" && strings.HasSuffix(host, "."+p.Platform.PrivateDomain) {
+			n.Endpoint = joinEndpoint(n.PublicIP, port)
+		}
+	}
+	return &seen
 }
 
 func operatorTinc(p *plan.Plan, op plan.Operator, s payload.Secrets) ([]artifact.File, error) {
