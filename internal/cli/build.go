@@ -130,7 +130,7 @@ func newVerify(app *forge.App) *cobra.Command {
 				}
 			}
 			if len(v.Problems) > 0 {
-				return &verdictError{strings.Join(v.Problems, "\n")}
+				return &verdictError{strings.Join(v.Problems, "\n") + "\n" + forge.Counted(len(v.Problems), "problem")}
 			}
 			return nil
 		},

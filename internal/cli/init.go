@@ -20,6 +20,9 @@ func newInit(app *forge.App) *cobra.Command {
 		Short: "Write a commented cluster file from an example, and make its store",
 		Args:  exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Source.File == "-" {
+				return usagef("init writes a file, and - is none: name it with -f")
+			}
 			res, err := app.Init(cmd.Context(), o)
 			if err != nil {
 				return err
@@ -60,20 +63,25 @@ func newVersion() *cobra.Command {
 		Short: "Print the version of imgforge and of what it generates for",
 		Args:  exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			version, revision := "devel", ""
-			if info, ok := debug.ReadBuildInfo(); ok {
-				if info.Main.Version != "" {
-					version = info.Main.Version
-				}
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						revision = " " + s.Value
-					}
-				}
-			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "imgforge %s%s %s %s/%s\nkubernetes %s\n", version, revision,
-				runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(forge.Minors(), " "))
+			_, err := fmt.Fprint(cmd.OutOrStdout(), version())
 			return err
 		},
 	}
+}
+
+// version is what the binary says of itself.
+func version() string {
+	version, revision := "devel", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if info.Main.Version != "" {
+			version = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = " " + s.Value
+			}
+		}
+	}
+	return fmt.Sprintf("imgforge %s%s %s %s/%s\nkubernetes %s\n", version, revision,
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(forge.Minors(), " "))
 }

@@ -119,8 +119,8 @@ func newPKIStatus(app *forge.App) *cobra.Command {
 				return err
 			}
 			if n := len(st.Under); n > 0 {
-				return &verdictError{fmt.Sprintf("imgforge: %d of %d certificates have fewer than %d days left, the first is %s; run `imgforge pki renew`, then build and boot again",
-					n, len(st.Entries), threshold, st.Under[0])}
+				return &verdictError{fmt.Sprintf("imgforge: %d of %d certificates have fewer than %d days left, the first is %s; run `imgforge pki renew --within %d`, then build and boot again",
+					n, len(st.Entries), threshold, st.Under[0], threshold)}
 			}
 			return nil
 		},
@@ -158,7 +158,12 @@ func newSecretSet(app *forge.App) *cobra.Command {
 		Use:     "set NAME",
 		Short:   "Read a secret from standard input and seal it in the store",
 		Example: "  imgforge secret set registry-password < password.txt",
-		Args:    exact("a name"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("the value is read from standard input, not from the command line, which others can see: imgforge secret set NAME < FILE")
+			}
+			return exact("a name")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if src.File == "-" {
 				return usagef("the secret is read from standard input, so the cluster file cannot be")

@@ -69,11 +69,11 @@ func printPlan(w io.Writer, v *forge.PlanView) error {
 }
 
 func printSizes(w io.Writer, v *forge.PlanView) {
-	if len(v.Sizes) == 0 {
-		fmt.Fprintf(w, "payload sizes: %s\n", v.NoSizes)
-		return
+	bytes := "BYTES"
+	if v.Estimated != "" {
+		bytes = "BYTES (ESTIMATE)"
 	}
-	fmt.Fprintln(w, "PAYLOAD\tFORMAT\tBYTES\tAS COUNTED\tLIMIT\tFITS")
+	fmt.Fprintln(w, "PAYLOAD\tFORMAT\t"+bytes+"\tAS COUNTED\tLIMIT\tFITS")
 	for _, s := range v.Sizes {
 		limit, fits := "none", "yes"
 		if s.Limit > 0 {
@@ -83,6 +83,9 @@ func printSizes(w io.Writer, v *forge.PlanView) {
 			}
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", s.Target, s.Format, s.Bytes, s.Counted, limit, fits)
+	}
+	if v.Estimated != "" {
+		fmt.Fprintf(w, "sizes are estimates, made with placeholders for keys: %s\n", v.Estimated)
 	}
 	fmt.Fprintln(w)
 }

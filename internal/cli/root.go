@@ -40,6 +40,10 @@ func Run(ctx context.Context, args []string, s Streams, getenv func(string) stri
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	err := root.ExecuteContext(ctx)
+	if err != nil && ctx.Err() != nil {
+		fmt.Fprintln(s.Err, "imgforge: interrupted; nothing is left half done: run it again")
+		return exitFailed
+	}
 	return conclude(err, s.Err)
 }
 
@@ -99,8 +103,11 @@ func newRoot(app *forge.App) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Version: version(),
 	}
+	root.SetVersionTemplate("{{.Version}}")
+	root.SetHelpCommand(newHelp())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v; see %s --help", err, cmd.CommandPath())
 	})
@@ -110,6 +117,23 @@ func newRoot(app *forge.App) *cobra.Command {
 		newSchema(), newVersion(),
 	)
 	return root
+}
+
+// newHelp is cobra's help command with this program's exit code for a command
+// that there is none of.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show the help of a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usagef("there is no command %q; see imgforge --help", strings.Join(args, " "))
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
 }
 
 // exact and none are cobra's argument checks with this program's exit code and words.

@@ -25,6 +25,9 @@ func newValidate(app *forge.App) *cobra.Command {
 				return err
 			}
 			if asJSON {
+				if found.Problems == nil {
+					found.Problems = []report.Problem{} // [] says none, null says nothing
+				}
 				if err := printJSON(cmd.OutOrStdout(), found); err != nil {
 					return err
 				}

@@ -34,53 +34,62 @@ const adminGroup = "kubeadm:cluster-admins"
 
 // Kubeconfig issues a short-lived admin certificate for a server that is
 // reachable from outside of the cluster. It needs the authority identity.
-func (a *App) Kubeconfig(_ context.Context, o KubeconfigOptions) ([]byte, error) {
+func (a *App) Kubeconfig(_ context.Context, o KubeconfigOptions) (data []byte, lines []string, err error) {
 	if o.For <= 0 || o.For > maxKubeconfig {
-		return nil, invalid("", fmt.Sprintf("a lifetime of %s is not possible", o.For), "write --for with more than 0 and at most 24h: nothing can revoke this certificate")
+		return nil, nil, invalid("", fmt.Sprintf("a lifetime of %s is not possible", o.For), "write --for with more than 0 and at most 24h: nothing can revoke this certificate")
 	}
 	c, st, err := a.openStore(o.Source)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	server, err := c.server()
+	server, inside, err := c.server()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cert, key, err := st.KubeconfigLeaf(o.User, adminGroup, o.For)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	authority, err := st.Authority(pki.Kubernetes)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return kubeconfig(c.plan.Cluster, o.User, server, authority, cert, key)
+	if inside {
+		lines = []string{"the server " + server + " is inside the mesh: join it first, with `imgforge mesh-config`"}
+	}
+	data, err = kubeconfig(c.plan.Cluster, o.User, server, authority, cert, key)
+	return data, lines, err
 }
+
+// What to say of an API that is open to outside networks under no known name.
+const (
+	noPublicHost    = "the API is open to outside networks, but no public name or address of it is known"
+	writePublicHost = "write roles.proxy.publicIP, the publicIP of a master or proxy, or endpoint.sans"
+)
 
 // server is the API's address as seen from outside: what endpoint.access opens,
 // else an address inside the mesh when there are operators.
-func (c *cluster) server() (string, error) {
+func (c *cluster) server() (url string, inside bool, err error) {
 	p := c.plan
+	host := ""
 	if len(p.Endpoint.Access) > 0 {
-		host := publicHost(c)
-		if host == "" {
-			return "", invalidAt(c, "endpoint.access", "the API is open to outside networks, but no public name or address is known",
-				"write roles.proxy.publicIP, the publicIP of a master or proxy, or endpoint.sans")
-		}
-		return "https://" + net.JoinHostPort(host, strconv.Itoa(p.Endpoint.Port)), nil
+		host = publicHost(c)
 	}
-	if len(p.Operators) > 0 {
-		if p.Endpoint.Mode == "vip" {
-			return p.Endpoint.URL, nil
-		}
+	switch {
+	case host != "":
+		return "https://" + net.JoinHostPort(host, strconv.Itoa(p.Endpoint.Port)), false, nil
+	case len(p.Operators) > 0 && p.Endpoint.Mode == "vip":
+		return p.Endpoint.URL, true, nil
+	case len(p.Operators) > 0:
 		first := p.NodesOf(plan.Master)[0]
-		return "https://" + net.JoinHostPort(first.Address, strconv.Itoa(p.Endpoint.APIServerPort)), nil
-	}
-	if p.Network.Mesh == "none" {
+		return "https://" + net.JoinHostPort(first.Address, strconv.Itoa(p.Endpoint.APIServerPort)), true, nil
+	case len(p.Endpoint.Access) > 0:
+		return "", false, invalidAt(c, "endpoint.access", noPublicHost, writePublicHost)
+	case p.Network.Mesh == "none":
 		// The nodes' network is one that people may already be in, but nothing opens the API to it.
-		return "", invalidAt(c, "endpoint.access", "nothing outside of the cluster may reach the API", "write endpoint.access with your own network")
+		return "", false, invalidAt(c, "endpoint.access", "nothing outside of the cluster may reach the API", "write endpoint.access with your own network")
 	}
-	return "", invalidAt(c, "endpoint.access", "nothing outside of the cluster may reach the API",
+	return "", false, invalidAt(c, "endpoint.access", "nothing outside of the cluster may reach the API",
 		"write endpoint.access with your own network, or network.operators with your name and use `imgforge mesh-config`")
 }
 
@@ -149,8 +158,9 @@ func (a *App) MeshConfig(src Source, name, out string) (data []byte, lines []str
 		if len(files) > 1 {
 			return nil, nil, invalid("", "tinc needs several files", "name a folder with -o")
 		}
-		return files[0].Contents, nil, nil
+		return files[0].Contents, c.unreachable(), nil
 	}
+	files = append(files, artifact.File{Path: ".gitignore", Contents: ignoreAll()})
 	if err := writeFolder(out, files); err != nil {
 		return nil, nil, err
 	}
@@ -158,7 +168,8 @@ func (a *App) MeshConfig(src Source, name, out string) (data []byte, lines []str
 	if c.plan.Network.Mesh == "wireguard" {
 		where = "/etc/wireguard"
 	}
-	return nil, []string{fmt.Sprintf("wrote %d files to %s: put them at %s on the laptop of %s", len(files), out, where, name)}, nil
+	line := fmt.Sprintf("wrote %d files to %s: put them at %s on the laptop of %s", len(files), out, where, name)
+	return nil, append(c.unreachable(), line), nil
 }
 
 // writeFolder makes a folder that holds keys, whole or not at all.

@@ -37,6 +37,7 @@ type Source struct {
 	// Store is the store folder; "" means store/ beside the cluster file.
 	Store string
 	In    io.Reader
+	text  []byte // of In, once it was read
 }
 
 // maxClusterFile bounds what is read before it is parsed, in bytes; the parser refuses less.
@@ -50,6 +51,12 @@ func (s Source) read() (string, []byte, error) {
 			return "", nil, err
 		}
 		return s.Example + ".yaml", data, nil
+	}
+	if s.text != nil {
+		return "<stdin>", s.text, nil
+	}
+	if s.File == "-" && s.In == nil {
+		return "", nil, errors.New("this command does not read the cluster file from standard input: name a file with -f")
 	}
 	if s.File == "-" {
 		data, err := io.ReadAll(io.LimitReader(s.In, maxClusterFile))
@@ -72,6 +79,16 @@ func (s Source) read() (string, []byte, error) {
 		return "", nil, fmt.Errorf("read the cluster file %s: %w", s.File, err)
 	}
 	return s.File, data, nil
+}
+
+// kept reads standard input once, so that a source can be loaded again.
+func (s Source) kept() (Source, error) {
+	if s.File != "-" || s.Example != "" {
+		return s, nil
+	}
+	_, text, err := s.read()
+	s.text = text
+	return s, err
 }
 
 // storeDir is where the store of this source lies.
@@ -149,13 +166,20 @@ func storeFacts(dir string) func(*spec.Cluster) (plan.Facts, error) {
 	}
 }
 
-// Validate reports every problem of a cluster file. The error is of reading it.
+// Validate reports every problem of a cluster file, those included that only
+// rendering finds. The error is of reading it.
 func (a *App) Validate(src Source) (report.Report, error) {
 	c, err := a.check(src, storeFacts(src.storeDir()))
 	if err != nil {
 		if invalid, ok := errors.AsType[*report.Invalid](err); ok {
 			return invalid.Report, nil
 		}
+		return report.Report{}, err
+	}
+	if c.report.Errors() > 0 {
+		return c.report, nil
+	}
+	if err := c.rehearse(); err != nil {
 		return report.Report{}, err
 	}
 	return c.report, nil

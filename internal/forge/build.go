@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -43,16 +44,28 @@ type BuildResult struct {
 // Summary says in a few lines what lies where.
 func (r *BuildResult) Summary() []string {
 	out := []string{
-		fmt.Sprintf("%s: %d role payloads (%s), %d node payloads, %d drives in %s", r.Cluster, len(r.Roles),
-			strings.Join(r.Roles, ", "), r.Nodes, r.Drives, filepath.Join(r.Out, artifact.Secret)),
-		fmt.Sprintf("manifest.json, SHA256SUMS and %d files to serve in %s", r.Fetched, filepath.Join(r.Out, artifact.Public)),
+		fmt.Sprintf("%s: %s (%s), %s, %s in %s", r.Cluster, Counted(len(r.Roles), "role payload"),
+			cmp.Or(strings.Join(r.Roles, ", "), "none fits"), Counted(r.Nodes, "node payload"), Counted(r.Drives, "drive"), filepath.Join(r.Out, artifact.Secret)),
+		fmt.Sprintf("manifest.json, SHA256SUMS and %s to serve in %s", Counted(r.Fetched, "file"), filepath.Join(r.Out, artifact.Public)),
 		"these can boot until " + r.LatestBoot,
 	}
+	out = append(out, "keep "+r.Out+" out of git: what machines boot from holds keys in the clear")
 	if r.Throwaway {
 		out = append(out, "built with a throwaway store: look at it, do not boot it; start your own with `imgforge init`")
 	}
 	return out
 }
+
+// Counted is a number of things, one thing or several.
+func Counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// ignoreAll keeps a folder and all that is in it out of git.
+func ignoreAll() []byte { return []byte("*\n") }
 
 // Build writes every payload and drive of a cluster. The output folder is
 // exchanged at the end in one step; until then, and after any error, it is as it was.
@@ -62,7 +75,7 @@ func (a *App) Build(ctx context.Context, o BuildOptions) (*BuildResult, error) {
 		return nil, err
 	}
 	defer done()
-	tree, err := artifact.NewTree(o.Out, artifact.TreeInfo{Cluster: c.plan.Cluster, LatestBoot: c.plan.LatestBoot})
+	tree, err := artifact.NewTree(o.Out, artifact.TreeInfo{Cluster: c.plan.Cluster, LatestBoot: c.plan.LatestBoot, Throwaway: o.Source.Example != ""})
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +114,11 @@ func (a *App) openForBuild(ctx context.Context, src Source) (*cluster, *pki.Stor
 	return c, st, done, nil
 }
 
+// authorities are the names of a store's authorities, in the order of their files.
+func authorities() []string {
+	return []string{pki.Etcd, pki.FrontProxy, pki.KubeletSigner, pki.Kubernetes}
+}
+
 type build struct {
 	*cluster
 	store  *pki.Store
@@ -121,7 +139,11 @@ func (b *build) describe(context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{pki.Etcd, pki.FrontProxy, pki.KubeletSigner, pki.Kubernetes} {
+	// Keys are in the clear here: one `git add` of everything must not take them along.
+	if err := b.tree.AddBytes(artifact.Item{Path: ".gitignore", Kind: "note", Format: "gitignore", Secret: true}, ignoreAll()); err != nil {
+		return err
+	}
+	for _, name := range authorities() {
 		cert, err := b.store.Authority(name)
 		if err != nil {
 			return err
@@ -146,7 +168,7 @@ func (b *build) roles(context.Context) error {
 		}
 		o := b.options("", b.sealed, b.store)
 		limit := o.Budget.Bytes
-		o.Budget.Bytes = 0 // asking for the remedies would render it several times more
+		o.Oversize = true // looking for remedies would render it several times more
 		p, err := payload.Render(doc, o)
 		if err != nil {
 			return b.explain(err)

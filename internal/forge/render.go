@@ -98,7 +98,7 @@ func (a *App) checkAge(c *cluster) error {
 	}
 	left := end.Sub(a.Now())
 	if left <= 0 {
-		return fmt.Errorf("a certificate of the store %s ended on %s, so nothing made from it can boot: run `imgforge pki renew` with the authority identity", c.dir, c.plan.LatestBoot)
+		return fmt.Errorf("a certificate of the store at %s ended on %s, so nothing made from it can boot: run `imgforge pki renew` with the authority identity", c.dir, c.plan.LatestBoot)
 	}
 	if left < soon {
 		c.report.Add(report.Problem{Severity: report.Warning, File: c.file, Message: "artifacts made today cannot boot after " + c.plan.LatestBoot,
@@ -117,7 +117,7 @@ func lacking(dir string, missing []pki.Change) error {
 			fixes = append(fixes, m.Fix)
 		}
 	}
-	return fmt.Errorf("the store %s is not what this cluster file needs (%s): %s with the authority identity, and commit the store",
+	return fmt.Errorf("the store at %s lacks what this cluster file needs (%s): %s with the authority identity, and commit the store",
 		dir, enumerate(what, 3), strings.Join(fixes, " and "))
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/imgforge/imgforge/internal/plan"
 	"github.com/imgforge/imgforge/pki"
@@ -56,7 +57,7 @@ func (a *App) pkiInit(ctx context.Context, src Source, issue bool) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	return append(lines, fmt.Sprintf("made store %s with 4 authorities, %d certificates and keys; commit it to git", c.dir, len(issued.Made))), nil
+	return append(lines, fmt.Sprintf("made the store at %s: 4 authorities, %s; commit it to git", c.dir, tally(p, issued.Made))), nil
 }
 
 func (a *App) storeOptions(c *cluster, ids pki.Identities) pki.Options {
@@ -118,7 +119,7 @@ func (a *App) PKIIssue(ctx context.Context, src Source) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return describe(issued, "nothing to issue: the store has all that the cluster file needs"), nil
+	return describe(c.plan, issued, "nothing to issue: the store has all that the cluster file needs"), nil
 }
 
 // PKIRenew renews the named leaves, or with no name those that end within that
@@ -140,7 +141,13 @@ func (a *App) PKIRenew(ctx context.Context, src Source, names []string, within i
 	if err != nil {
 		return nil, err
 	}
-	return describe(issued, fmt.Sprintf("nothing to renew: no leaf ends within %d days", within)), nil
+	nothing := fmt.Sprintf("nothing to renew: no leaf ends within %d days", within)
+	if e, ok, err := a.nextToEnd(st); err != nil {
+		return nil, err
+	} else if ok {
+		nothing += fmt.Sprintf("; the first to end is %s, on %s", e.ID, e.NotAfter.Format(time.DateOnly))
+	}
+	return describe(c.plan, issued, nothing), nil
 }
 
 // checkNames refuses a name that would renew nothing.
@@ -158,19 +165,15 @@ func (a *App) checkNames(st *pki.Store, names []string) error {
 	return nil
 }
 
-// describe lists what a run changed, each with its reason.
-func describe(issued pki.Issued, nothing string) []string {
-	if len(issued.Made) == 0 && len(issued.Unused) == 0 {
-		return []string{nothing}
+// nextToEnd is the leaf in use that ends first.
+func (a *App) nextToEnd(st *pki.Store) (next pki.Entry, ok bool, err error) {
+	entries, err := st.Status(a.Now())
+	for _, e := range entries {
+		if e.Kind == "leaf" && !e.Unused && (!ok || e.NotAfter.Before(next.NotAfter)) {
+			next, ok = e, true
+		}
 	}
-	var lines []string
-	for _, m := range issued.Made {
-		lines = append(lines, m.String())
-	}
-	for _, id := range issued.Unused {
-		lines = append(lines, id+": kept, but the cluster file no longer needs it")
-	}
-	return append(lines, fmt.Sprintf("%d made; commit the store, build, and boot the nodes they name with the new payloads", len(issued.Made)))
+	return next, ok, err
 }
 
 // PKIStatus is every certificate with the days it has left.
@@ -220,19 +223,29 @@ func (a *App) SecretSet(ctx context.Context, src Source, name string, value []by
 	return []string{"sealed secret " + name + " in " + c.dir + "; commit the store"}, nil
 }
 
-// SecretList lists the names of the secrets in the store, and those that the
-// cluster file asks for and the store lacks.
+// SecretList lists the names of the secrets in the store, those that the cluster
+// file asks for and the store lacks, and those that it asks for no longer.
 func (a *App) SecretList(src Source) ([]string, error) {
 	c, st, err := a.openSecrets(src)
 	if err != nil {
 		return nil, err
 	}
 	have := st.Secrets()
-	lines := slices.Clone(have)
+	var asked, lines []string
 	for _, r := range c.spec.Registries {
-		if r.PasswordRef != "" && !slices.Contains(have, r.PasswordRef) {
+		if r.PasswordRef == "" {
+			continue
+		}
+		asked = append(asked, r.PasswordRef)
+		if !slices.Contains(have, r.PasswordRef) {
 			lines = append(lines, r.PasswordRef+" (not set: registries asks for it; run `imgforge secret set "+r.PasswordRef+"`)")
 		}
+	}
+	for _, name := range have {
+		if !slices.Contains(asked, name) {
+			name += " (nothing in " + c.file + " asks for it)"
+		}
+		lines = append(lines, name)
 	}
 	slices.Sort(lines)
 	return slices.Compact(lines), nil

@@ -1,7 +1,14 @@
 package forge
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/payload"
@@ -13,34 +20,128 @@ type Verification struct {
 	artifact.Verdict
 	// Checks are the checks that were made, in words.
 	Checks []string `json:"checks"`
+	// Unchecked are those that were not made, each with the reason.
+	Unchecked []string `json:"unchecked"`
 }
 
-// Verify checks an output folder. With the cluster's store and leaf identity at
-// hand the public part is also searched for every secret of the store; without
-// them it says that this was not done.
+// Verify checks an output folder against its own manifests, and against the
+// cluster file, the store and the leaf identity as far as they are at hand: what
+// is not is said.
 func (a *App) Verify(src Source, dir string) (*Verification, error) {
+	if err := checkOutput(dir); err != nil {
+		return nil, err
+	}
+	src, err := src.kept()
+	if err != nil {
+		return nil, err
+	}
 	secrets, why, err := a.secretsToFind(src)
 	if err != nil {
 		return nil, err
 	}
-	v, err := artifact.Verify(dir, artifact.VerifyOptions{Secrets: secrets, Expand: expand})
+	verdict, err := artifact.Verify(dir, artifact.VerifyOptions{Secrets: secrets, Expand: expand})
 	if err != nil {
 		return nil, err
 	}
-	out := &Verification{Verdict: v}
-	out.Checks = append(out.Checks, fmt.Sprintf("%s: %d files, %d bytes, checked against manifest.json and SHA256SUMS", dir, v.Files, v.Bytes))
+	v := &Verification{Verdict: verdict, Unchecked: []string{}}
+	v.did("%s: %s, %d bytes, checked against manifest.json and SHA256SUMS", dir, Counted(v.Files, "file"), v.Bytes)
+	if err := a.compare(v, src, dir); err != nil {
+		return nil, err
+	}
 	if why != "" {
-		out.Checks = append(out.Checks, "the public part was not searched for secrets: "+why)
+		v.skipped("the public part was not searched for secrets", why)
 	} else {
-		out.Checks = append(out.Checks, fmt.Sprintf("the public part was searched for %d secrets of the store", v.Searched))
+		v.did("the public part was searched for %s of the store", Counted(v.Searched, "secret"))
 		if v.TooShort > 0 {
-			out.Checks = append(out.Checks, fmt.Sprintf("%d secrets are too short to be searched for", v.TooShort))
+			v.did("too short to be searched for: %s", Counted(v.TooShort, "secret"))
 		}
 	}
-	if v.OK() {
-		out.Checks = append(out.Checks, "nothing is wrong; these artifacts can boot until "+v.LatestBoot)
+	v.conclude()
+	return v, nil
+}
+
+func (v *Verification) did(format string, args ...any) {
+	v.Checks = append(v.Checks, fmt.Sprintf(format, args...))
+}
+
+func (v *Verification) skipped(what, why string) {
+	why, _, _ = strings.Cut(why, "\n")
+	v.Unchecked = append(v.Unchecked, what+": "+why)
+}
+
+// conclude ends the checks with what a hurried reader must not miss.
+func (v *Verification) conclude() {
+	slices.Sort(v.Problems)
+	if v.Throwaway {
+		v.did("built with a throwaway store: look at it, do not boot it")
 	}
-	return out, nil
+	if !v.OK() {
+		return
+	}
+	switch {
+	case len(v.Unchecked) > 0:
+		v.did("no problem found in what was checked")
+		v.Checks = append(v.Checks, v.Unchecked...)
+	case v.Throwaway:
+		v.did("nothing is wrong")
+	default:
+		v.did("nothing is wrong; these artifacts can boot until %s", v.LatestBoot)
+	}
+}
+
+// checkOutput tells the folders that people name by mistake from an output folder.
+func checkOutput(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no output folder at %s: run `imgforge build`", dir)
+	}
+	clean := filepath.Clean(dir)
+	if base := filepath.Base(clean); base == artifact.Public || base == artifact.Secret {
+		if _, err := os.Stat(filepath.Join(dir, artifact.ManifestName)); err == nil {
+			return fmt.Errorf("%s is one part of an output folder: name the folder above, %s", dir, filepath.Dir(clean))
+		}
+	}
+	return nil
+}
+
+// compare checks that an output folder is of this cluster and of this store.
+func (a *App) compare(v *Verification, src Source, dir string) error {
+	const what = "the cluster's name and authorities were not compared"
+	c, err := a.check(src, noFacts)
+	if err == nil && c.plan == nil {
+		err = c.report.Err()
+	}
+	if err != nil {
+		v.skipped(what, err.Error())
+		return nil
+	}
+	if c.spec.Name != v.Cluster {
+		v.Problems = append(v.Problems, fmt.Sprintf("%s/%s: it is of the cluster %q, and %s is of %q: name the cluster file with -f, or build again",
+			artifact.Public, artifact.ManifestName, v.Cluster, c.file, c.spec.Name))
+		return nil
+	}
+	st, err := pki.Open(c.dir, c.spec.Name, pki.Identities{})
+	if err != nil {
+		v.skipped("the authorities were not compared", err.Error())
+		return nil
+	}
+	same := true
+	for _, name := range authorities() {
+		path := "authorities/" + name + ".crt"
+		want, err := st.Authority(name)
+		if err != nil {
+			return err
+		}
+		got, err := os.ReadFile(filepath.Join(dir, artifact.Public, filepath.FromSlash(path)))
+		if same = same && err == nil && bytes.Equal(got, want); err == nil && !bytes.Equal(got, want) {
+			v.Problems = append(v.Problems, fmt.Sprintf("%s/%s: it is not the authority of the store %s: nodes of this folder and of that store refuse each other; build again",
+				artifact.Public, path, c.dir))
+		}
+	}
+	if !same {
+		return nil
+	}
+	v.did("the cluster is %s, as in %s, and its authorities are those of the store %s", v.Cluster, c.file, c.dir)
+	return nil
 }
 
 // secretsToFind opens the store when there is one; why says what kept it closed.
