@@ -65,14 +65,11 @@ func sharedNetwork(s *shared) error {
 			return err
 		}
 	}
-	if len(s.plan.Settings.DNS) == 0 {
-		return nil
-	}
 	return s.fill("/etc/systemd/resolved.conf.d/50-imgforge.conf", 0o644, "common/resolved.conf", map[string]any{
 		"Servers": strings.Join(s.plan.Settings.DNS, " "),
 		// The provider's private names live with the resolver that DHCP names, so
 		// that one must keep being asked there.
-		"Only": s.plan.Platform.PrivateDomain == "",
+		"Only": len(s.plan.Settings.DNS) > 0 && s.plan.Platform.PrivateDomain == "",
 	})
 }
 

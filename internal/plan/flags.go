@@ -176,13 +176,15 @@ func controllerManagerFlags(p *Plan) map[string]string {
 		"cluster-signing-kubelet-client-key-file":   pkiDir + "kubelet-signer.key",
 		"cluster-signing-kubelet-serving-cert-file": pkiDir + "kubelet-signer.crt",
 		"cluster-signing-kubelet-serving-key-file":  pkiDir + "kubelet-signer.key",
-		"node-cidr-mask-size":                       fmt.Sprint(p.Kubernetes.NodeMask),
-		"requestheader-client-ca-file":              pkiDir + "front-proxy-ca.crt",
-		"root-ca-file":                              pkiDir + "ca.crt",
-		"service-account-private-key-file":          pkiDir + "sa.key",
-		"service-cluster-ip-range":                  p.Kubernetes.ServiceCIDR,
-		"terminated-pod-gc-threshold":               "1000", // CIS 1.3.1
-		"use-service-account-credentials":           "true",
+		// Its default lies on the image's read-only root; this is the kubelet's.
+		"flex-volume-plugin-dir":           "/var/lib/kubelet/volumeplugins",
+		"node-cidr-mask-size":              fmt.Sprint(p.Kubernetes.NodeMask),
+		"requestheader-client-ca-file":     pkiDir + "front-proxy-ca.crt",
+		"root-ca-file":                     pkiDir + "ca.crt",
+		"service-account-private-key-file": pkiDir + "sa.key",
+		"service-cluster-ip-range":         p.Kubernetes.ServiceCIDR,
+		"terminated-pod-gc-threshold":      "1000", // CIS 1.3.1
+		"use-service-account-credentials":  "true",
 	}
 }
 

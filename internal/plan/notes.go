@@ -14,8 +14,8 @@ func notesOf(c *spec.Cluster, f Facts, sizes []roleSize, p *Plan) []string {
 	for _, s := range sizes {
 		if s.outgrown {
 			a := f.Anchors[s.name]
-			out = append(out, fmt.Sprintf("%s: %d nodes and a reserve of %d no longer fit the %d slots first issued (%d and %d): %s change.",
-				s.name, s.count, s.slots-s.count, a.Slots(), a.Count, a.Reserve, changedBy(s.name, p)))
+			out = append(out, fmt.Sprintf("%s: %d nodes and a reserve of %d no longer fit the %d slots first issued (%d and %d): all payloads change.",
+				s.name, s.count, s.slots-s.count, a.Slots(), a.Count, a.Reserve))
 		}
 	}
 	if !p.Etcd.Founded && len(f.Anchors) > 0 {
@@ -38,18 +38,6 @@ func notesOf(c *spec.Cluster, f Facts, sizes []roleSize, p *Plan) []string {
 		out = append(out, "The user-data budget of scaleway is "+p.Platform.Budget.Source+".")
 	}
 	return out
-}
-
-// changedBy names the payloads that carry data of every slot of a role: all know
-// masters and proxies, in a full mesh all know each other, and masters know workers.
-func changedBy(role string, p *Plan) string {
-	switch {
-	case role != Worker, p.Network.Mesh == "wireguard":
-		return "all payloads"
-	case p.Network.Mesh == "tinc":
-		return "the payloads of masters, workers and mesh hubs"
-	}
-	return "the payloads of masters and workers"
 }
 
 // unreachable lists the reserved slots that no node of a WireGuard mesh can dial.
