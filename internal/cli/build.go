@@ -50,7 +50,9 @@ func newRender(app *forge.App) *cobra.Command {
 
 --role R prints the payload that every node of the role can boot: each claims the slot that its host name
 names. In the clear it lets each node of the role read its siblings' keys; --sealed encrypts each slot to the
-claim line of its node, and --node prints one that carries a single node's secrets and nothing else.`,
+claim line of its node (imgforge claims), and --node prints one that carries a single node's secrets and nothing else.
+A sealed payload needs that line at the node's first boot: as kernel argument imgforge.claim=, or in the file
+/etc/imgforge/claim or /run/imgforge/claim. What the role shares is not sealed: for masters that is keys as well.`,
 		Example: "  imgforge render --role master > master.ign\n  imgforge render --node worker-1 --format cloud-init",
 		Args:    exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -85,7 +87,11 @@ func newClaims(app *forge.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "claims",
 		Short: "Print the secret line that opens each node's slot in a sealed payload",
-		Args:  exact(),
+		Long: `Claims prints one line per node, which opens that node's slot of a payload made with --sealed and no other. Each
+line is a secret. A node looks for it at first boot, in the kernel argument imgforge.claim= and in the files
+/etc/imgforge/claim and /run/imgforge/claim; without one it waits and says so on its console (code 106).`,
+		Example: "  imgforge render --role worker --sealed > worker.ign\n  imgforge claims --role worker",
+		Args:    exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			src.In = cmd.InOrStdin()
 			claims, err := app.Claims(src, role)

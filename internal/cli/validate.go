@@ -40,7 +40,11 @@ func newValidate(app *forge.App) *cobra.Command {
 			if err := found.Err(); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: no problem found\n", src.File)
+			verdict := "no problem found"
+			if n := len(found.Problems); n > 0 {
+				verdict = "no error, " + forge.Counted(n, "warning")
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", src.File, verdict)
 			return nil
 		},
 	}
