@@ -2,6 +2,7 @@ package proof
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -17,15 +18,15 @@ import (
 	"github.com/imgforge/imgforge/internal/testtool"
 )
 
-// shared holds what tests make once per run: clusters with their output, trees
+// workshop holds what tests make once per run: clusters with their output, trees
 // and binaries. It is removed at the end.
-type sharedWork struct {
+type workshop struct {
 	dir  string
 	mu   sync.Mutex
-	once map[string]func() error
+	made map[string]func() error
 }
 
-var work sharedWork
+var work workshop
 
 func TestMain(m *testing.M) {
 	if standIn(os.Args[1:]) {
@@ -36,29 +37,29 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	work = sharedWork{dir: dir, once: map[string]func() error{}}
+	work = workshop{dir: dir, made: map[string]func() error{}}
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
 }
 
-// make runs f the first time that any test asks for name; its error stays.
-func (w *sharedWork) make(t testing.TB, name string, f func(dir string) error) string {
+// once runs f the first time that any test asks for name; its error stays.
+func (w *workshop) once(t testing.TB, name string, f func(dir string) error) string {
 	t.Helper()
 	dir := filepath.Join(w.dir, name)
 	w.mu.Lock()
-	once, ok := w.once[name]
+	making, ok := w.made[name]
 	if !ok {
-		once = sync.OnceValue(func() error {
+		making = sync.OnceValue(func() error {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return err
 			}
 			return f(dir)
 		})
-		w.once[name] = once
+		w.made[name] = making
 	}
 	w.mu.Unlock()
-	if err := once(); err != nil {
+	if err := making(); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
 	return dir
@@ -67,7 +68,7 @@ func (w *sharedWork) make(t testing.TB, name string, f func(dir string) error) s
 // built is one of our two binaries, built as users get it.
 func built(t testing.TB, name string) string {
 	t.Helper()
-	dir := work.make(t, "bin/"+name, func(dir string) error {
+	dir := work.once(t, "bin/"+name, func(dir string) error {
 		root, err := testtool.ModuleRoot()
 		if err != nil {
 			return err
@@ -105,7 +106,7 @@ func exampleNames(t testing.TB) []string {
 func example(t testing.TB, name string) *cluster {
 	t.Helper()
 	c := &cluster{name: name}
-	c.dir = work.make(t, "example/"+name, func(dir string) error {
+	c.dir = work.once(t, "example/"+name, func(dir string) error {
 		c := &cluster{name: name, dir: dir}
 		for _, args := range [][]string{{"init", "--example", name}, {"pki", "issue"}, {"build", "-o", c.path("out")}} {
 			if _, err := c.try(args...); err != nil {
@@ -158,7 +159,7 @@ func (c *cluster) try(args ...string) ([]byte, error) {
 	}
 	var out, messages bytes.Buffer
 	args = append(args, "-f", c.path("cluster.yaml"))
-	code := cli.Run(tContext(), args, cli.Streams{In: strings.NewReader(c.in), Out: &out, Err: &messages}, c.env)
+	code := cli.Run(context.Background(), args, cli.Streams{In: strings.NewReader(c.in), Out: &out, Err: &messages}, c.env)
 	if code != 0 {
 		return nil, fmt.Errorf("imgforge %s: exit %d\n%s", strings.Join(args, " "), code, &messages)
 	}

@@ -2,7 +2,6 @@ package proof
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,8 +14,6 @@ import (
 
 	"github.com/imgforge/imgforge/internal/testtool"
 )
-
-func tContext() context.Context { return context.Background() }
 
 // ignite lets the real Ignition engine write a payload into root, as it does in
 // an initrd. Partitions and filesystems are another stage and are left out.
@@ -96,7 +93,7 @@ func (c *cluster) ignitionOf(t testing.TB, flag, target string) []byte {
 // claimed; made once per run.
 func (c *cluster) tree(t testing.TB, node string) string {
 	t.Helper()
-	return work.make(t, "tree/"+c.name+"/"+node, func(dir string) error {
+	return work.once(t, "tree/"+c.name+"/"+node, func(dir string) error {
 		if err := ignite(t, c.ignitionOf(t, "--node", node), dir); err != nil {
 			return err
 		}
