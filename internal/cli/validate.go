@@ -44,7 +44,11 @@ func newValidate(app *forge.App) *cobra.Command {
 			if n := len(found.Problems); n > 0 {
 				verdict = "no error, " + forge.Counted(n, "warning")
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", src.File, verdict)
+			name := src.File
+			if name == "-" {
+				name = "<stdin>"
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", name, verdict)
 			return nil
 		},
 	}
