@@ -67,11 +67,8 @@ func CloudInit(ignition []byte) ([]byte, error) {
 }
 
 func convert(config types.Config) (*cloudConfig, error) {
-	if problems := unsupported(config); len(problems) > 0 {
-		return nil, &Invalid{Problems: problems}
-	}
 	t, problems := newTree(config)
-	if len(problems) > 0 {
+	if problems = append(unsupported(config), problems...); len(problems) > 0 {
 		return nil, &Invalid{Problems: problems}
 	}
 	c := &cloudConfig{DisableRoot: true, WriteFiles: t.writes}
