@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,7 +24,14 @@ import (
 type workshop struct {
 	dir  string
 	mu   sync.Mutex
-	made map[string]func() error
+	made map[string]*piece
+}
+
+// piece is one thing that is made once; the first test to ask makes it.
+type piece struct {
+	mu   sync.Mutex
+	done bool
+	err  error
 }
 
 var work workshop
@@ -37,30 +45,36 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	work = workshop{dir: dir, made: map[string]func() error{}}
+	work = workshop{dir: dir, made: map[string]*piece{}}
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
 }
+
+var errGivenUp = errors.New("the test that began to make it gave up")
 
 // once runs f the first time that any test asks for name; its error stays.
 func (w *workshop) once(t testing.TB, name string, f func(dir string) error) string {
 	t.Helper()
 	dir := filepath.Join(w.dir, name)
 	w.mu.Lock()
-	making, ok := w.made[name]
+	p, ok := w.made[name]
 	if !ok {
-		making = sync.OnceValue(func() error {
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return err
-			}
-			return f(dir)
-		})
-		w.made[name] = making
+		p = &piece{}
+		w.made[name] = p
 	}
 	w.mu.Unlock()
-	if err := making(); err != nil {
-		t.Fatalf("%s: %v", name, err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.done {
+		p.done = true // also when f ends the test
+		if p.err = os.MkdirAll(dir, 0o755); p.err == nil {
+			p.err = errGivenUp
+			p.err = f(dir)
+		}
+	}
+	if p.err != nil {
+		t.Fatalf("%s: %v", name, p.err)
 	}
 	return dir
 }
@@ -174,6 +188,20 @@ func (c *cluster) run(t testing.TB, args ...string) []byte {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// fitting is run for a payload that may be over the provider's budget, which is
+// another test's matter; it tells whether there is one.
+func (c *cluster) fitting(t testing.TB, args ...string) ([]byte, bool) {
+	t.Helper()
+	out, err := c.try(args...)
+	if err != nil && strings.Contains(err.Error(), "that the provider accepts") {
+		return nil, false
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, true
 }
 
 func (c *cluster) readPlan(t testing.TB) {

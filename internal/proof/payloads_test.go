@@ -34,7 +34,9 @@ func TestIgnitionAcceptsEveryPayload(t *testing.T) {
 			}
 			for _, r := range c.written(t) {
 				judge(r.Name, c.ignitionOf(t, "--role", r.Name))
-				judge(r.Name+" sealed", c.run(t, "render", "--role", r.Name, "--sealed", "--format", "ignition"))
+				if sealed, ok := c.fitting(t, "render", "--role", r.Name, "--sealed", "--format", "ignition"); ok {
+					judge(r.Name+" sealed", sealed)
+				}
 			}
 			if judged < len(c.plan.Nodes)+2 {
 				t.Errorf("only %d payloads were judged", judged)
@@ -105,8 +107,12 @@ func TestRolePayloadEndsLikeNodePayload(t *testing.T) {
 					if sealed {
 						args = append(args, "--sealed")
 					}
+					config, ok := c.fitting(t, args...)
+					if !ok && sealed {
+						return // sealed slots do not compress
+					}
 					root := t.TempDir()
-					if err := ignite(t, c.run(t, args...), root); err != nil {
+					if err := ignite(t, config, root); err != nil {
 						t.Fatal(err)
 					}
 					// The first and the last slot; the last is a reserved one where the role has any.
@@ -180,14 +186,10 @@ func TestCloudInitAcceptsEveryPayload(t *testing.T) {
 				}
 			}
 			for _, args := range firstOfEach(c) {
-				text, err := c.try(append([]string{"render", "--format", "cloud-init"}, args...)...)
-				if err != nil && strings.Contains(err.Error(), "more than the") {
-					continue // uncompressed it is over a budget that the other form holds
+				// Some are over a budget that the other form holds.
+				if text, ok := c.fitting(t, append([]string{"render", "--format", "cloud-init"}, args...)...); ok {
+					judge(strings.Join(args, " "), string(text))
 				}
-				if err != nil {
-					t.Error(err)
-				}
-				judge(strings.Join(args, " "), string(text))
 			}
 			if judged == 0 {
 				t.Error("nothing was judged")

@@ -76,8 +76,12 @@ func TestPayloadsCarryOnlyTheirOwnKeys(t *testing.T) {
 				if judge(r.Name, r.Name, root, func(owner string) bool { return ofRole[owner] }) < 2*len(ofRole) {
 					t.Errorf("%s: found fewer than two private keys per slot: the search is broken", r.Name)
 				}
+				config, ok := c.fitting(t, "render", "--role", r.Name, "--sealed", "--format", "ignition")
+				if !ok {
+					continue
+				}
 				sealed := t.TempDir()
-				if err := ignite(t, c.run(t, "render", "--role", r.Name, "--sealed", "--format", "ignition"), sealed); err != nil {
+				if err := ignite(t, config, sealed); err != nil {
 					t.Fatal(err)
 				}
 				if found := judge(r.Name+" sealed", "", sealed, func(string) bool { return false }); found > 0 {

@@ -93,6 +93,8 @@ func (c *cluster) ignitionOf(t testing.TB, flag, target string) []byte {
 // claimed; made once per run.
 func (c *cluster) tree(t testing.TB, node string) string {
 	t.Helper()
+	testtool.Root(t)
+	testtool.Path(t, "ignition")
 	return work.once(t, "tree/"+c.name+"/"+node, func(dir string) error {
 		if err := ignite(t, c.ignitionOf(t, "--node", node), dir); err != nil {
 			return err
