@@ -107,7 +107,7 @@ func TestRefusedIdentities(t *testing.T) {
 		{"no file", env("IMGFORGE_IDENTITY_FILE", dir+"/none"), "IMGFORGE_IDENTITY_FILE: open " + dir + "/none: no such file or directory"},
 		{"no key", env("IMGFORGE_IDENTITY_FILE", empty), "IMGFORGE_IDENTITY_FILE: " + empty + ": " + noKey},
 		{"a key cut short", env("IMGFORGE_IDENTITY_FILE", cut), "IMGFORGE_IDENTITY_FILE: " + cut + ": " + noKey},
-		{"a text cut short", env("IMGFORGE_IDENTITY", secret[:60]), "IMGFORGE_IDENTITY: " + noKey},
+		{"a text cut short", env("IMGFORGE_IDENTITY", secret[:60]), "IMGFORGE_IDENTITY: " + noKey + "; the name of a file goes into IMGFORGE_IDENTITY_FILE"},
 		{"both", env("IMGFORGE_IDENTITY", secret, "IMGFORGE_IDENTITY_FILE", cut), "IMGFORGE_IDENTITY and IMGFORGE_IDENTITY_FILE are both set: unset one of them"},
 	}
 	for _, tt := range tests {
