@@ -86,7 +86,7 @@ func checkLabel(label string) error {
 		ok = ok && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
 	}
 	if !ok {
-		return fmt.Errorf("label %q must be 1 to 32 of a-z, A-Z, 0-9, -, _ and .", label)
+		return fmt.Errorf("label %q must be 1 to 32 of a-z, A-Z, 0-9, dots, underscores and hyphens", label)
 	}
 	return nil
 }

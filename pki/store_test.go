@@ -338,7 +338,7 @@ func TestEntropyIsDrawnInOrder(t *testing.T) {
 		}
 		return out.String()
 	}
-	if secrets() != secrets() {
+	if first, second := secrets(), secrets(); first != second {
 		t.Error("two stores of the same entropy differ")
 	}
 }

@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -267,12 +268,12 @@ func (a told) String() string { return string(a) }
 
 // client asks from inside a namespace, on a connection of its own each time.
 func client(ns namespace) *http.Client {
-	dial := func(network, address string) (c net.Conn, err error) {
+	dial := func(_ context.Context, network, address string) (c net.Conn, err error) {
 		err = ns.do(func() error { c, err = net.DialTimeout(network, address, 2*time.Second); return err })
 		return c, err
 	}
 	return &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
-		Dial: dial, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // haproxy is who must verify
+		DialContext: dial, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // haproxy is who must verify
 	}}
 }
 

@@ -85,7 +85,7 @@ func oneDocument(text string) (*yaml.Node, error) {
 		return nil, nil
 	}
 	if root.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("line %d: not Butane: it starts with keys such as storage: or systemd:", root.Line)
+		return nil, fmt.Errorf("line %d: not Butane: it starts with keys such as storage and systemd", root.Line)
 	}
 	return root, nil
 }

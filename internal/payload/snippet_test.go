@@ -19,7 +19,7 @@ func TestSnippetProblemsStandAtTheUsersLine(t *testing.T) {
 		"unknown key":      {"storage:\n  files:\n    - path: /etc/a\n      mod: 0644\n", "cluster.yaml:13:11: extra.worker: storage.files[0].mod: unused key mod"},
 		"wrong type":       {"storage:\n  files:\n    - path: /etc/a\n      mode: rw\n", "cluster.yaml:13:5: extra.worker: cannot unmarshal !!str `rw` into int"},
 		"bad syntax":       {"storage:\n  files: [\n", "cluster.yaml:11:5: extra.worker: did not find expected node content"},
-		"not a mapping":    {"- storage\n", "cluster.yaml:10:5: extra.worker: not Butane: it starts with keys such as storage: or systemd:"},
+		"not a mapping":    {"- storage\n", "cluster.yaml:10:5: extra.worker: not Butane: it starts with keys such as storage and systemd"},
 		"two documents":    {"storage: {}\n---\nsystemd: {}\n", "cluster.yaml:11:5: extra.worker: a second YAML document; write one document"},
 		"local file":       {"storage:\n  files:\n    - path: /etc/a\n      contents: {local: /etc/shadow}\n", "cluster.yaml:13:29: extra.worker: storage.files[0].contents.local: imgforge reads no file but the cluster file; write the contents with inline"},
 		"tree":             {"storage:\n  trees:\n    - local: /etc\n", "cluster.yaml:12:11: extra.worker: storage.trees[0]"},
