@@ -61,15 +61,7 @@ func (a *App) Render(_ context.Context, o RenderOptions) (*Rendered, error) {
 // open loads a source with its store, and insists that the store holds all the
 // plan needs: nothing is issued behind the user's back.
 func (a *App) open(src Source) (*cluster, *pki.Store, error) {
-	c, err := a.load(src, storeFacts(src.storeDir()))
-	if err != nil {
-		return nil, nil, err
-	}
-	ids, err := a.locations(c.spec.Name).Load()
-	if err != nil {
-		return nil, nil, err
-	}
-	st, err := pki.Open(c.dir, c.spec.Name, ids)
+	c, st, err := a.openStore(src)
 	if err != nil {
 		return nil, nil, err
 	}

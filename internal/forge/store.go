@@ -90,23 +90,29 @@ func (a *App) throwaway(ctx context.Context, src Source, dir string) (*cluster, 
 	return c, st, nil
 }
 
-// openStore opens the store for writing, with whatever identities there are.
+// openStore loads a source with its store, with whatever identities there are.
 func (a *App) openStore(src Source) (*cluster, *pki.Store, error) {
 	c, err := a.load(src, storeFacts(src.storeDir()))
 	if err != nil {
 		return nil, nil, err
 	}
+	st, err := a.storeOf(c)
+	return c, st, err
+}
+
+// storeOf opens a cluster's store with this user's identities.
+func (a *App) storeOf(c *cluster) (*pki.Store, error) {
 	ids, err := a.locations(c.spec.Name).Load()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	st, err := pki.Open(c.dir, c.spec.Name, ids)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	st.Now, st.Rand = a.Now, a.Rand
 	st.Waiting = func(holder string) { a.logf("waiting for %s, which is writing to the store", holder) }
-	return c, st, nil
+	return st, nil
 }
 
 // PKIIssue issues what the plan needs and the store lacks.
@@ -261,14 +267,6 @@ func (a *App) openSecrets(src Source) (*cluster, *pki.Store, error) {
 	if c.plan == nil {
 		return nil, nil, c.report.Err()
 	}
-	ids, err := a.locations(c.spec.Name).Load()
-	if err != nil {
-		return nil, nil, err
-	}
-	st, err := pki.Open(c.dir, c.spec.Name, ids)
-	if err != nil {
-		return nil, nil, err
-	}
-	st.Now, st.Rand = a.Now, a.Rand
-	return c, st, nil
+	st, err := a.storeOf(c)
+	return c, st, err
 }
