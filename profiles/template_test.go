@@ -3,8 +3,8 @@ package profiles
 import (
 	"strings"
 	"testing"
-	"unicode/utf8"
 	"text/template/parse"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
