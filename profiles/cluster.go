@@ -13,7 +13,7 @@ func sharedCluster(s *shared) error {
 	p := s.plan
 	c := artifact.ClusterFile{
 		Cluster: p.Cluster, Role: s.role.Name, Kubernetes: p.Kubernetes.Version,
-		EndpointURL: p.Endpoint.URL, APIServerPort: p.Endpoint.APIServerPort, Timezone: p.Settings.Timezone,
+		EndpointURL: p.Endpoint.URL, APIServerPort: p.Endpoint.APIServerPort, Timezone: p.Settings.Timezone, Provider: p.Platform.Provider,
 		Etcd: artifact.ClusterEtcd{Token: p.Etcd.Token, Founded: p.Etcd.Founded, RestoreFrom: p.Etcd.RestoreFrom, Founders: p.Etcd.Founders},
 	}
 	for _, n := range p.Nodes {
@@ -22,8 +22,7 @@ func sharedCluster(s *shared) error {
 		}
 	}
 	if s.isMaster() {
-		a := p.Addons
-		c.Addons = &artifact.ClusterAddons{CNI: a.CNI, KubeProxy: a.KubeProxy, CoreDNS: a.CoreDNS, MetricsServer: a.MetricsServer}
+		c.Addons = clusterAddons(p)
 	}
 	text, err := artifact.EncodeClusterFile(c)
 	if err != nil {
@@ -31,6 +30,32 @@ func sharedCluster(s *shared) error {
 	}
 	s.file(artifact.File{Path: artifact.ClusterFilePath, Mode: 0o644, Contents: text})
 	return nil
+}
+
+// clusterAddons are the parameters of what masters apply. The manifests themselves
+// are the helper's: they would not fit into a payload.
+func clusterAddons(p *plan.Plan) *artifact.ClusterAddons {
+	a, k := p.Addons, p.Kubernetes
+	out := &artifact.ClusterAddons{
+		CNI: a.CNI, KubeProxy: a.KubeProxy, CoreDNS: a.CoreDNS, MetricsServer: a.MetricsServer,
+		PodCIDR: k.PodCIDR, ClusterDomain: k.ClusterDomain, DNSIP: k.DNSIP, ProxyMode: k.ProxyMode,
+		PodMTU: p.Network.MTU.Pod, Interface: p.Network.Interface, Images: map[string]string{},
+	}
+	for name, image := range map[string]struct {
+		on  bool
+		ref string
+	}{
+		"flannel":            {a.CNI == "flannel", p.Images.Flannel},
+		"flannel-cni-plugin": {a.CNI == "flannel", p.Images.FlannelCNI},
+		"kube-proxy":         {a.KubeProxy, p.Images.KubeProxy},
+		"coredns":            {a.CoreDNS, p.Images.CoreDNS},
+		"metrics-server":     {a.MetricsServer, p.Images.MetricsServer},
+	} {
+		if image.on {
+			out.Images[name] = image.ref
+		}
+	}
+	return out
 }
 
 // clusterNode is one slot; the labels and the window only where they are acted upon.

@@ -18,6 +18,8 @@ type ClusterFile struct {
 	Addons *ClusterAddons `json:"addons,omitempty"`
 	// Timezone is that of the windows.
 	Timezone string `json:"timezone,omitempty"`
+	// Provider is where the machine runs, for what only its metadata service knows.
+	Provider string `json:"provider"`
 }
 
 // ClusterEtcd is what decides the membership.
@@ -28,12 +30,24 @@ type ClusterEtcd struct {
 	Founders    []string `json:"founders"` // node names
 }
 
-// ClusterAddons says what is applied on first boot.
+// ClusterAddons is what masters apply, and what the add-ons need to know.
 type ClusterAddons struct {
-	CNI           string `json:"cni"`
+	CNI           string `json:"cni"` // flannel | none
 	KubeProxy     bool   `json:"kubeProxy"`
 	CoreDNS       bool   `json:"coreDNS"`
 	MetricsServer bool   `json:"metricsServer"`
+
+	PodCIDR       string `json:"podCIDR"`
+	ClusterDomain string `json:"clusterDomain"`
+	DNSIP         string `json:"dnsIP"`
+	ProxyMode     string `json:"proxyMode"` // iptables | nftables | ipvs
+	// PodMTU is the largest packet between pods, in bytes: inside VXLAN over the mesh.
+	PodMTU int `json:"podMTU"`
+	// Interface carries the overlay: the mesh's; empty where nodes have none.
+	Interface string `json:"interface,omitempty"`
+	// Images are the references of the plan's table, by its names, of the add-ons
+	// that are on.
+	Images map[string]string `json:"images,omitempty"`
 }
 
 // ClusterNode is one slot of the cluster, in the order of the plan.

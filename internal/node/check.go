@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 // checkTimeout bounds a whole check. keepalived asks every 2 s, and an address
@@ -40,11 +41,11 @@ func (c Check) Endpoint(ctx context.Context) error {
 	file := host{root: c.Root}.path(caFile)
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return fail(codeCheckConfig, "%v", err)
+		return bootcode.Fail(bootcode.CheckUnable, "%v", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return fail(codeCheckConfig, "%s holds no certificate", file)
+		return bootcode.Fail(bootcode.CheckUnable, "%s holds no certificate", file)
 	}
 	var urls []string
 	for _, port := range []int{n.APIServerPort, n.Endpoint.Port} {
@@ -54,7 +55,7 @@ func (c Check) Endpoint(ctx context.Context) error {
 	}
 	why := anyAnswers(ctx, &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, urls)
 	if why != "" {
-		return fail(codeEndpointDown, "%s", why)
+		return bootcode.Fail(bootcode.EndpointDown, "%s", why)
 	}
 	return nil
 }
@@ -66,7 +67,7 @@ func (c Check) Proxy(ctx context.Context) error {
 	}
 	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(c.AlivePort)) + "/healthz"
 	if why := anyAnswers(ctx, nil, []string{url}); why != "" {
-		return fail(codeProxyDown, "%s", why)
+		return bootcode.Fail(bootcode.ProxyDown, "%s", why)
 	}
 	return nil
 }
@@ -74,11 +75,11 @@ func (c Check) Proxy(ctx context.Context) error {
 func (c Check) node() (artifact.NodeFile, error) {
 	data, err := os.ReadFile(c.Config)
 	if err != nil {
-		return artifact.NodeFile{}, fail(codeCheckConfig, "%v", err)
+		return artifact.NodeFile{}, bootcode.Fail(bootcode.CheckUnable, "%v", err)
 	}
 	n, err := artifact.ParseNodeFile(data)
 	if err != nil {
-		return artifact.NodeFile{}, fail(codeCheckConfig, "%s: %v", c.Config, err)
+		return artifact.NodeFile{}, bootcode.Fail(bootcode.CheckUnable, "%s: %v", c.Config, err)
 	}
 	return n, nil
 }

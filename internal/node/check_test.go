@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 func port(t *testing.T, s *httptest.Server) string {
@@ -94,10 +95,10 @@ func TestCheckEndpoint(t *testing.T) {
 		"haproxy alone":              {broken, ready, nil},
 		"haproxy beside a mute one":  {mute, ready, nil},
 		"own beside a mute haproxy":  {ready, mute, nil},
-		"neither":                    {broken, broken, fail(codeEndpointDown, "")},
-		"both mute":                  {mute, mute, fail(codeEndpointDown, "")},
+		"neither":                    {broken, broken, bootcode.Fail(bootcode.EndpointDown, "")},
+		"both mute":                  {mute, mute, bootcode.Fail(bootcode.EndpointDown, "")},
 		"a worker's haproxy":         {nil, ready, nil},
-		"a worker's haproxy, broken": {nil, broken, fail(codeEndpointDown, "")},
+		"a worker's haproxy, broken": {nil, broken, bootcode.Fail(bootcode.EndpointDown, "")},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -117,19 +118,19 @@ func TestCheckEndpointTrustsOnlyItsOwnAuthority(t *testing.T) {
 	m := newMachine(t, "master-1")
 	c := m.checkAgainst(ready, ready, ready)
 	m.write(caFile, newAuthority(t))
-	if err := c.Endpoint(context.Background()); !errors.Is(err, fail(codeEndpointDown, "")) {
+	if err := c.Endpoint(context.Background()); !errors.Is(err, bootcode.Fail(bootcode.EndpointDown, "")) {
 		t.Errorf("got %v", err)
 	}
 	for _, text := range []string{"", "not PEM"} {
 		m.write(caFile, text)
-		if err := c.Endpoint(context.Background()); !errors.Is(err, fail(codeCheckConfig, "")) {
+		if err := c.Endpoint(context.Background()); !errors.Is(err, bootcode.Fail(bootcode.CheckUnable, "")) {
 			t.Errorf("with a CA file of %q: %v", text, err)
 		}
 	}
 	if err := os.Remove(m.path(caFile)); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Endpoint(context.Background()); !errors.Is(err, fail(codeCheckConfig, "")) {
+	if err := c.Endpoint(context.Background()); !errors.Is(err, bootcode.Fail(bootcode.CheckUnable, "")) {
 		t.Errorf("without a CA file: %v", err)
 	}
 }
@@ -151,7 +152,7 @@ func newAuthority(t *testing.T) string {
 }
 
 func TestCheckProxy(t *testing.T) {
-	for status, want := range map[int]error{200: nil, 503: fail(codeProxyDown, "")} {
+	for status, want := range map[int]error{200: nil, 503: bootcode.Fail(bootcode.ProxyDown, "")} {
 		alive := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/healthz" {
 				t.Errorf("asked for %s", r.URL.Path)
@@ -165,7 +166,7 @@ func TestCheckProxy(t *testing.T) {
 			t.Errorf("haproxy says %d: %v, want %v", status, err, want)
 		}
 		alive.Close()
-		if err := c.Proxy(context.Background()); !errors.Is(err, fail(codeProxyDown, "")) {
+		if err := c.Proxy(context.Background()); !errors.Is(err, bootcode.Fail(bootcode.ProxyDown, "")) {
 			t.Errorf("haproxy is gone: %v", err)
 		}
 	}

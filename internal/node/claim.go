@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 // Claim makes a machine one node of the cluster, once and for good. What it needs
@@ -37,7 +38,7 @@ type claimed struct {
 
 // Run claims. It may be run again at any time, in particular after it was killed:
 // the slots are removed last, so until then it starts over, and afterwards it
-// keeps what was claimed. The error is a *[Failure].
+// keeps what was claimed. The error is a *[bootcode.Failure].
 func (c Claim) Run(ctx context.Context) error {
 	h := host{root: c.Root, fault: c.Fault}
 	slots, err := h.slots()
@@ -85,7 +86,7 @@ func (c Claim) await(ctx context.Context, h host, slots []slot, line claimLine) 
 	defer cancel()
 	for {
 		s, by, err := choose(slots, h.hints(line))
-		if !errors.Is(err, fail(codeNoSlot, "")) {
+		if !errors.Is(err, bootcode.Fail(bootcode.NoSlot, "")) {
 			return s, by, err
 		}
 		h.at("no name yet")
@@ -105,7 +106,7 @@ func (c Claim) take(h host, s slot, line claimLine) error {
 	}
 	h.at("slot opened")
 	if err := h.place(opened.Files); err != nil {
-		return fail(codeCannotWrite, "%v", err)
+		return bootcode.Fail(bootcode.CannotWrite, "%v", err)
 	}
 	h.at("files placed")
 	return h.checkIdentity(s.node)
@@ -115,11 +116,11 @@ func (c Claim) take(h host, s slot, line claimLine) error {
 // already, and it is authoritative about the name.
 func (c Claim) fromDocument(h host) (claimed, error) {
 	if !h.exists(artifact.NodeFilePath) {
-		return claimed{}, fail(codeNothing, "neither %s nor a slot in %s exists", artifact.NodeFilePath, artifact.SlotDir)
+		return claimed{}, bootcode.Fail(bootcode.NothingToClaim, "neither %s nor a slot in %s exists", artifact.NodeFilePath, artifact.SlotDir)
 	}
 	n, err := h.nodeFile()
 	if err != nil {
-		return claimed{}, fail(codeIdentity, "%v", err)
+		return claimed{}, bootcode.Fail(bootcode.IdentityDamaged, "%v", err)
 	}
 	c.warnOfOtherNames(h, n.Node)
 	return claimed{Node: n.Node, By: "node document"}, nil
@@ -148,21 +149,21 @@ func (c Claim) again(h host, before claimed, slots []slot) error {
 // record, then the keys of others.
 func (c Claim) settle(h host, who claimed) error {
 	if err := c.name(h, who.Node); err != nil {
-		return fail(codeCannotWrite, "%v", err)
+		return bootcode.Fail(bootcode.CannotWrite, "%v", err)
 	}
 	h.at("named")
 	text, err := json.MarshalIndent(who, "", "  ")
 	if err != nil {
-		return fail(codeCannotWrite, "%v", err)
+		return bootcode.Fail(bootcode.CannotWrite, "%v", err)
 	}
 	if h.read(artifact.ClaimedPath) != string(text) {
 		if err := h.place([]artifact.File{{Path: artifact.ClaimedPath, Contents: append(text, '\n')}}); err != nil {
-			return fail(codeCannotWrite, "%v", err)
+			return bootcode.Fail(bootcode.CannotWrite, "%v", err)
 		}
 	}
 	h.at("recorded")
 	if err := errors.Join(h.dropSlots(who.Node), h.remove(claimFile), h.remove(claimRunFile)); err != nil {
-		return fail(codeCannotWrite, "%v", err)
+		return bootcode.Fail(bootcode.CannotWrite, "%v", err)
 	}
 	h.at("slots removed")
 	c.wipe(h)
@@ -191,7 +192,7 @@ func (c Claim) name(h host, node string) error {
 func (c Claim) wipe(h host) {
 	if h.cloudInitRuns() {
 		if err := c.Later("wipe"); err != nil {
-			h.console(c.Stderr, fail(codeWipe, "cannot wait for cloud-init: %v", err).Error())
+			h.console(c.Stderr, bootcode.Fail(bootcode.WipeIncomplete, "cannot wait for cloud-init: %v", err).Error())
 		}
 		return
 	}
@@ -213,7 +214,7 @@ func (c Claim) warnOfOtherNames(h host, node string) {
 		other = append(other, "host name "+h.hostname())
 	}
 	if len(other) > 0 {
-		h.console(c.Stderr, fail(codeNameDiffers, "this is %s, but the machine has %s", node, strings.Join(other, ", ")).Error())
+		h.console(c.Stderr, bootcode.Fail(bootcode.NameDiffers, "this is %s, but the machine has %s", node, strings.Join(other, ", ")).Error())
 	}
 }
 
@@ -231,7 +232,7 @@ func (h host) claimed() (claimed, error) {
 		err = errors.New("it names no node")
 	}
 	if err != nil {
-		return claimed{}, fail(codeIdentity, "%s: %v", artifact.ClaimedPath, err)
+		return claimed{}, bootcode.Fail(bootcode.IdentityDamaged, "%s: %v", artifact.ClaimedPath, err)
 	}
 	return c, nil
 }
@@ -248,10 +249,10 @@ func (h host) nodeFile() (artifact.NodeFile, error) {
 func (h host) checkIdentity(node string) error {
 	n, err := h.nodeFile()
 	if err != nil {
-		return fail(codeIdentity, "this machine is %s: %v", node, err)
+		return bootcode.Fail(bootcode.IdentityDamaged, "this machine is %s: %v", node, err)
 	}
 	if n.Node != node {
-		return fail(codeIdentity, "this machine is %s, but %s is that of %s", node, artifact.NodeFilePath, n.Node)
+		return bootcode.Fail(bootcode.IdentityDamaged, "this machine is %s, but %s is that of %s", node, artifact.NodeFilePath, n.Node)
 	}
 	return nil
 }

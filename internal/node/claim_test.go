@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 // TestMain lets the kill test run this binary as the claim that is killed.
@@ -158,35 +159,35 @@ type failure struct {
 // unsure are machines of which it cannot be told who they are.
 func unsure() map[string]failure {
 	return map[string]failure{
-		"nothing": {codeNothing, func(*machine) {}},
-		"no match": {codeNoSlot, func(m *machine) {
+		"nothing": {bootcode.NothingToClaim, func(*machine) {}},
+		"no match": {bootcode.NoSlot, func(m *machine) {
 			m.carry(slotOf(m.t, "worker-1"))
 		}},
-		"unknown by argument": {codeUnknownNode, func(m *machine) {
+		"unknown by argument": {bootcode.UnknownNode, func(m *machine) {
 			m.carry(slotOf(m.t, "worker-1"))
 			m.write("/proc/cmdline", "imgforge.node=worker-9")
 		}},
-		"unknown by claim line": {codeUnknownNode, func(m *machine) {
+		"unknown by claim line": {bootcode.UnknownNode, func(m *machine) {
 			m.write(claimFile, m.seal(slotOf(m.t, "worker-9"), [32]byte{1}))
 			if err := os.RemoveAll(m.path(artifact.SlotDir)); err != nil {
 				m.t.Fatal(err)
 			}
 			m.carry(slotOf(m.t, "worker-1"))
 		}},
-		"argument against address": {codeTwoSlots, func(m *machine) {
+		"argument against address": {bootcode.TwoSlots, func(m *machine) {
 			m.carry(slotOf(m.t, "worker-1"), slotOf(m.t, "worker-2", "mac:52:54:00:00:00:01"))
 			m.write("/proc/cmdline", "imgforge.node=worker-1")
 			m.write("/sys/class/net/eth0/address", "52:54:00:00:00:01")
 		}},
-		"two arguments": {codeTwoSlots, func(m *machine) {
+		"two arguments": {bootcode.TwoSlots, func(m *machine) {
 			m.carry(slotOf(m.t, "worker-1"), slotOf(m.t, "worker-2"))
 			m.write("/proc/cmdline", "imgforge.node=worker-1 imgforge.node=worker-2")
 		}},
-		"two claim lines": {codeTwoSlots, func(m *machine) {
+		"two claim lines": {bootcode.TwoSlots, func(m *machine) {
 			m.write(claimFile, m.seal(slotOf(m.t, "worker-1"), [32]byte{1}))
 			m.write(claimRunFile, m.seal(slotOf(m.t, "worker-2"), [32]byte{1}))
 		}},
-		"an address that two slots want": {codeTwoSlots, func(m *machine) {
+		"an address that two slots want": {bootcode.TwoSlots, func(m *machine) {
 			m.carry(slotOf(m.t, "worker-1", "mac:52:54:00:00:00:01"), slotOf(m.t, "worker-2", "mac:52:54:00:00:00:01"))
 			m.write("/sys/class/net/eth0/address", "52:54:00:00:00:01")
 		}},
@@ -196,41 +197,41 @@ func unsure() map[string]failure {
 // unable are machines whose slot or files are not usable.
 func unable() map[string]failure {
 	return map[string]failure{
-		"claim line cut": {codeClaimDamaged, func(m *machine) {
+		"claim line cut": {bootcode.ClaimDamaged, func(m *machine) {
 			line := m.seal(slotOf(m.t, "worker-1"), [32]byte{1})
 			m.write(claimFile, line[:len(line)-2])
 		}},
-		"sealed without line": {codeClaimMissing, func(m *machine) {
+		"sealed without line": {bootcode.ClaimMissing, func(m *machine) {
 			m.seal(slotOf(m.t, "worker-1"), [32]byte{1})
 			m.write("/proc/cmdline", "imgforge.node=worker-1")
 		}},
-		"another key": {codeClaimWrong, func(m *machine) {
+		"another key": {bootcode.ClaimWrong, func(m *machine) {
 			m.write(claimFile, m.seal(slotOf(m.t, "worker-1"), [32]byte{2}))
 			m.seal(slotOf(m.t, "worker-1"), [32]byte{1})
 		}},
-		"damaged slot": {codeSlotDamaged, func(m *machine) {
+		"damaged slot": {bootcode.SlotDamaged, func(m *machine) {
 			m.carry(slotOf(m.t, "worker-1"))
 			m.write(artifact.SlotDir+"/worker-2.slot", "imgforge-slot-v1\n")
 		}},
-		"renamed slot": {codeSlotDamaged, func(m *machine) {
+		"renamed slot": {bootcode.SlotDamaged, func(m *machine) {
 			m.carry(slotOf(m.t, "worker-1"))
 			m.write(artifact.SlotDir+"/worker-2.slot", m.read(artifact.SlotDir+"/worker-1.slot"))
 		}},
-		"unknown owner": {codeCannotWrite, func(m *machine) {
+		"unknown owner": {bootcode.CannotWrite, func(m *machine) {
 			s := slotOf(m.t, "worker-1")
 			s.Files[1].User = "nobody-knows"
 			m.carry(s)
 			m.write("/proc/cmdline", "imgforge.node=worker-1")
 		}},
-		"a folder in the way": {codeCannotWrite, func(m *machine) {
+		"a folder in the way": {bootcode.CannotWrite, func(m *machine) {
 			s := slotOf(m.t, "worker-1")
 			s.Files = append(s.Files, artifact.File{Path: "/proc/cmdline/x"})
 			m.carry(s)
 			m.write("/proc/cmdline", "imgforge.node=worker-1")
 		}},
-		"identity damaged": {codeIdentity, func(m *machine) { m.write(artifact.NodeFilePath, "{}") }},
-		"record damaged":   {codeIdentity, func(m *machine) { m.write(artifact.ClaimedPath, "{}") }},
-		"identity gone":    {codeIdentity, func(m *machine) { m.write(artifact.ClaimedPath, `{"node": "worker-1"}`) }},
+		"identity damaged": {bootcode.IdentityDamaged, func(m *machine) { m.write(artifact.NodeFilePath, "{}") }},
+		"record damaged":   {bootcode.IdentityDamaged, func(m *machine) { m.write(artifact.ClaimedPath, "{}") }},
+		"identity gone":    {bootcode.IdentityDamaged, func(m *machine) { m.write(artifact.ClaimedPath, `{"node": "worker-1"}`) }},
 	}
 }
 
@@ -244,7 +245,7 @@ func TestFailedClaimChangesNothing(t *testing.T) {
 			tt.prepare(m)
 			before := m.snapshot()
 			err := m.claim()
-			if !errors.Is(err, fail(tt.code, "")) {
+			if !errors.Is(err, bootcode.Fail(tt.code, "")) {
 				t.Errorf("got %v, want code %d", err, tt.code)
 			}
 			if !maps.Equal(before, m.snapshot()) || m.live != "" {

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/testtool"
 )
 
@@ -26,7 +27,7 @@ func TestClaimOnAFullDisk(t *testing.T) {
 	m.carry(s)
 	before := m.snapshot()
 	err := m.claim()
-	if !errors.Is(err, fail(codeCannotWrite, "")) || !strings.Contains(err.Error(), "no space left") {
+	if !errors.Is(err, bootcode.Fail(bootcode.CannotWrite, "")) || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("got %v", err)
 	}
 	if !maps.Equal(before, m.snapshot()) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 const (
@@ -44,17 +45,17 @@ func (h host) claimLine() (claimLine, error) {
 	for _, f := range all {
 		node, key, err := artifact.ParseClaim(f.text)
 		if err != nil {
-			return claimLine{}, fail(codeClaimDamaged, "from %s: %v", f.source, err)
+			return claimLine{}, bootcode.Fail(bootcode.ClaimDamaged, "from %s: %v", f.source, err)
 		}
 		c := claimLine{node, key, f.source}
 		if first.source == "" {
 			first = c
 		}
 		if c.node != first.node {
-			return claimLine{}, fail(codeTwoSlots, "the claim line from %s is for %s, the one from %s for %s", first.source, first.node, c.source, c.node)
+			return claimLine{}, bootcode.Fail(bootcode.TwoSlots, "the claim line from %s is for %s, the one from %s for %s", first.source, first.node, c.source, c.node)
 		}
 		if c.key != first.key {
-			return claimLine{}, fail(codeClaimDamaged, "the claim lines for %s from %s and from %s differ", c.node, first.source, c.source)
+			return claimLine{}, bootcode.Fail(bootcode.ClaimDamaged, "the claim lines for %s from %s and from %s differ", c.node, first.source, c.source)
 		}
 	}
 	return first, nil
@@ -111,18 +112,18 @@ func choose(slots []slot, hints []hint) (slot, hint, error) {
 			}
 			found = true
 			if by.value != "" && chosen.node != s.node {
-				return slot{}, hint{}, fail(codeTwoSlots, "%s says %s, %s says %s", by, chosen.node, i, s.node)
+				return slot{}, hint{}, bootcode.Fail(bootcode.TwoSlots, "%s says %s, %s says %s", by, chosen.node, i, s.node)
 			}
 			if by.value == "" {
 				chosen, by = s, i
 			}
 		}
 		if i.told && !found {
-			return slot{}, hint{}, fail(codeUnknownNode, "%s; the slots are %s", i, strings.Join(nodesOf(slots), ", "))
+			return slot{}, hint{}, bootcode.Fail(bootcode.UnknownNode, "%s; the slots are %s", i, strings.Join(nodesOf(slots), ", "))
 		}
 	}
 	if by.value == "" {
-		return slot{}, hint{}, fail(codeNoSlot, "this machine has %s\nthe slots are %s", describe(hints), strings.Join(nodesOf(slots), ", "))
+		return slot{}, hint{}, bootcode.Fail(bootcode.NoSlot, "this machine has %s\nthe slots are %s", describe(hints), strings.Join(nodesOf(slots), ", "))
 	}
 	return chosen, by, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 // vrrpDir holds one file per VRRP instance, for the status of the node.
@@ -29,33 +30,33 @@ func Notify(root string, args []string) error {
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
-		return fail(codeNotifyRecord, "%v", err)
+		return bootcode.Fail(bootcode.NotifyUnrecorded, "%v", err)
 	}
 	file := artifact.File{Path: filepath.Join(vrrpDir, v.Name+".json"), Contents: append(text, '\n')}
 	if err := (host{root: root}).place([]artifact.File{file}); err != nil {
-		return fail(codeNotifyRecord, "%v", err)
+		return bootcode.Fail(bootcode.NotifyUnrecorded, "%v", err)
 	}
 	return nil
 }
 
 func parseNotify(args []string) (VRRP, error) {
 	if len(args) < 3 || len(args) > 4 {
-		return VRRP{}, fail(codeNotifyMeaning, "got %d words, want TYPE NAME STATE [PRIORITY]: %q", len(args), args)
+		return VRRP{}, bootcode.Fail(bootcode.NotifyUnknown, "got %d words, want TYPE NAME STATE [PRIORITY]: %q", len(args), args)
 	}
 	v := VRRP{Type: args[0], Name: args[1], State: args[2]}
 	if !slices.Contains([]string{"INSTANCE", "GROUP"}, v.Type) {
-		return VRRP{}, fail(codeNotifyMeaning, "the type %q is neither INSTANCE nor GROUP", v.Type)
+		return VRRP{}, bootcode.Fail(bootcode.NotifyUnknown, "the type %q is neither INSTANCE nor GROUP", v.Type)
 	}
 	if !word(v.Name, "-_") {
-		return VRRP{}, fail(codeNotifyMeaning, "the name %q is more than letters, digits, - and _", v.Name)
+		return VRRP{}, bootcode.Fail(bootcode.NotifyUnknown, "the name %q is more than letters, digits, - and _", v.Name)
 	}
 	if !word(v.State, "_") {
-		return VRRP{}, fail(codeNotifyMeaning, "the state %q is more than letters and _", v.State)
+		return VRRP{}, bootcode.Fail(bootcode.NotifyUnknown, "the state %q is more than letters and _", v.State)
 	}
 	if len(args) == 4 {
 		priority, err := strconv.Atoi(args[3])
 		if err != nil || priority < 0 || priority > 255 {
-			return VRRP{}, fail(codeNotifyMeaning, "the priority %q is not a number from 0 to 255", args[3])
+			return VRRP{}, bootcode.Fail(bootcode.NotifyUnknown, "the priority %q is not a number from 0 to 255", args[3])
 		}
 		v.Priority = priority
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 // Exit codes, the same as those of imgforge.
@@ -174,7 +175,7 @@ func afterCloudInit(args ...string) error {
 }
 
 func printCodes(w io.Writer) error {
-	for _, c := range Codes() {
+	for _, c := range bootcode.All() {
 		if _, err := fmt.Fprintf(w, "%d %s (%s): %s\n    change: %s\n", c.Number, c.Name, c.Step, c.What, c.Change); err != nil {
 			return err
 		}

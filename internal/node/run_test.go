@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/testtool"
 )
 
@@ -64,7 +65,7 @@ func TestRun(t *testing.T) {
 func TestNotifyRefuses(t *testing.T) {
 	m := newMachine(t, "master-1")
 	for _, args := range []string{"", "INSTANCE a", "INSTANCE a MASTER 1 2", "NODE a MASTER", "INSTANCE ../a MASTER", "INSTANCE a MASTER! 1", "INSTANCE a MASTER x", "INSTANCE a MASTER 256"} {
-		if err := Notify(m.root, strings.Fields(args)); !errors.Is(err, fail(codeNotifyMeaning, "")) {
+		if err := Notify(m.root, strings.Fields(args)); !errors.Is(err, bootcode.Fail(bootcode.NotifyUnknown, "")) {
 			t.Errorf("%q: %v", args, err)
 		}
 	}

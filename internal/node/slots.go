@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 // slot is one file of the slots folder, not opened yet.
@@ -28,7 +29,7 @@ func (h host) slots() ([]slot, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fail(codeSlotDamaged, "%v", err)
+		return nil, bootcode.Fail(bootcode.SlotDamaged, "%v", err)
 	}
 	var out []slot
 	for _, e := range entries {
@@ -39,14 +40,14 @@ func (h host) slots() ([]slot, error) {
 		file := filepath.Join(artifact.SlotDir, e.Name())
 		data, err := os.ReadFile(h.path(file))
 		if err != nil {
-			return nil, fail(codeSlotDamaged, "%v", err)
+			return nil, bootcode.Fail(bootcode.SlotDamaged, "%v", err)
 		}
 		s := slot{data: data}
 		if s.node, s.match, s.sealed, err = artifact.SlotHeader(data); err != nil {
-			return nil, fail(codeSlotDamaged, "%s: %v", file, err)
+			return nil, bootcode.Fail(bootcode.SlotDamaged, "%s: %v", file, err)
 		}
 		if s.node != name {
-			return nil, fail(codeSlotDamaged, "%s is the slot of %s", file, s.node)
+			return nil, bootcode.Fail(bootcode.SlotDamaged, "%s is the slot of %s", file, s.node)
 		}
 		out = append(out, s)
 	}
@@ -59,19 +60,19 @@ func (s slot) open(c claimLine) (artifact.Slot, error) {
 	if !s.sealed {
 		opened, err := artifact.DecodeSlot(s.data)
 		if err != nil {
-			return artifact.Slot{}, fail(codeSlotDamaged, "%s: %v", file, err)
+			return artifact.Slot{}, bootcode.Fail(bootcode.SlotDamaged, "%s: %v", file, err)
 		}
 		return opened, nil
 	}
 	if c.node != s.node {
-		return artifact.Slot{}, fail(codeClaimMissing, "the slot is that of %s; looked for a claim line in %s", s.node, strings.Join(claimPlaces(), ", "))
+		return artifact.Slot{}, bootcode.Fail(bootcode.ClaimMissing, "the slot is that of %s; looked for a claim line in %s", s.node, strings.Join(claimPlaces(), ", "))
 	}
 	opened, err := artifact.OpenSlot(s.data, c.key)
 	switch {
 	case errors.Is(err, artifact.ErrWrongKey):
-		return artifact.Slot{}, fail(codeClaimWrong, "the claim line from %s is for %s, but its key is not the one of the slot", c.source, s.node)
+		return artifact.Slot{}, bootcode.Fail(bootcode.ClaimWrong, "the claim line from %s is for %s, but its key is not the one of the slot", c.source, s.node)
 	case err != nil:
-		return artifact.Slot{}, fail(codeSlotDamaged, "%s: %v", file, err)
+		return artifact.Slot{}, bootcode.Fail(bootcode.SlotDamaged, "%s: %v", file, err)
 	}
 	return opened, nil
 }

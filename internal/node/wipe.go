@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 // cachedPayloads are the places where first-boot programs leave user-data, which
@@ -62,7 +63,7 @@ func (h host) cloudInitRuns() bool {
 	return h.exists("/run/cloud-init/enabled") && !h.exists("/run/cloud-init/result.json")
 }
 
-// wipe removes every cached copy of the payload that is known. A *Failure names
+// wipe removes every cached copy of the payload that is known. A *bootcode.Failure names
 // those that stay.
 func (h host) wipe() error {
 	var left []string
@@ -82,7 +83,7 @@ func (h host) wipe() error {
 		}
 	}
 	if len(left) > 0 {
-		return fail(codeWipe, "%s", strings.Join(left, "\n"))
+		return bootcode.Fail(bootcode.WipeIncomplete, "%s", strings.Join(left, "\n"))
 	}
 	return nil
 }

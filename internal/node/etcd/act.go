@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 // act does what was decided. Each action is complete in itself or done again: what
@@ -54,11 +56,11 @@ func (n *node) perform(ctx context.Context, d Decision) error {
 		return errors.Join(n.displace(), n.remember(Member, 0))
 	case Recover:
 		if n.o.Recover == nil {
-			n.report(codeRestore, "this helper cannot restore snapshots")
+			n.report(bootcode.EtcdRestore, "this helper cannot restore snapshots")
 			return nil
 		}
 		if err := n.o.Recover(ctx, d.Cluster); err != nil {
-			n.report(codeRestore, err.Error())
+			n.report(bootcode.EtcdRestore, err.Error())
 		}
 		return nil
 	}

@@ -3,6 +3,8 @@
 // silence for consent, and never deletes data.
 package etcd
 
+import "github.com/imgforge/imgforge/internal/bootcode"
+
 // Slot is a master of the plan, whether its machine exists or not.
 type Slot struct {
 	Name string
@@ -145,10 +147,10 @@ func Decide(o Observation) Decision {
 		return o.withDamage()
 	}
 	if o.Serving {
-		return refuse(codeVanished, "etcd of %s still answers", o.Self.Name)
+		return refuse(bootcode.EtcdVanished, "etcd of %s still answers", o.Self.Name)
 	}
 	if o.Strange != "" {
-		return refuse(codeTwoClusters, "etcd of %s belongs to another cluster than %s", o.Strange, o.Founding)
+		return refuse(bootcode.EtcdTwoClusters, "etcd of %s belongs to another cluster than %s", o.Strange, o.Founding)
 	}
 	if o.Placed != "" {
 		return o.starting()
@@ -163,7 +165,7 @@ func Decide(o Observation) Decision {
 // asking anybody: after a power cut all of them wait for each other otherwise.
 func (o Observation) withData() Decision {
 	if o.Disk.Cluster != o.Founding {
-		return refuse(codeForeignData, "the data belongs to cluster %s, this payload to %s", o.Disk.Cluster, o.Founding)
+		return refuse(bootcode.EtcdForeignData, "the data belongs to cluster %s, this payload to %s", o.Disk.Cluster, o.Founding)
 	}
 	start := Decision{Action: Start, Cluster: o.Self.Name + "=" + o.Self.URL}
 	if !o.View.Quorum {
@@ -173,22 +175,22 @@ func (o Observation) withData() Decision {
 		case o.Serving:
 			return o.noQuorum()
 		}
-		return wait(codeStarting, "its data is in place")
+		return wait(bootcode.EtcdStarting, "its data is in place")
 	}
 	own, listed := o.byID(o.Disk.Member)
 	switch {
 	case !listed:
 		return o.removed()
 	case !own.at(o.Self.URL):
-		return refuse(codeForeignData, "the data is that of member %s, which is %s at %v", own.ID, own.Name, own.URLs)
+		return refuse(bootcode.EtcdForeignData, "the data is that of member %s, which is %s at %v", own.ID, own.Name, own.URLs)
 	case o.Placed == "":
 		return start
 	case !o.Serving:
-		return wait(codeStarting, "its data is in place")
+		return wait(bootcode.EtcdStarting, "its data is in place")
 	case own.Learner && own.Started:
 		return Decision{Action: Promote, Member: own.ID}
 	case own.Learner:
-		return wait(codeStarting, "the learner %s has not published itself yet", own.ID)
+		return wait(bootcode.EtcdStarting, "the learner %s has not published itself yet", own.ID)
 	}
 	return Decision{Action: Settled}
 }
@@ -198,7 +200,7 @@ func (o Observation) withData() Decision {
 // means two machines with one slot, and taking the place back would never end.
 func (o Observation) removed() Decision {
 	if other, taken := o.mine(); taken {
-		return refuse(codeSlotTaken, "the data is that of member %s, which was removed; member %s stands in its place", o.Disk.Member, other.ID)
+		return refuse(bootcode.EtcdSlotTaken, "the data is that of member %s, which was removed; member %s stands in its place", o.Disk.Member, other.ID)
 	}
 	if o.Placed != "" {
 		return Decision{Action: Stop, Why: "its member " + o.Disk.Member.String() + " was removed"}
@@ -211,9 +213,9 @@ func (o Observation) removed() Decision {
 func (o Observation) withDamage() Decision {
 	switch own, listed := o.mine(); {
 	case o.Serving:
-		return refuse(codeVanished, "etcd of %s still answers, but its data cannot be read", o.Self.Name)
+		return refuse(bootcode.EtcdVanished, "etcd of %s still answers, but its data cannot be read", o.Self.Name)
 	case !o.View.Quorum:
-		return refuse(codeDamaged, "no quorum of the other masters answers, so the data is left as it is%s", o.asked())
+		return refuse(bootcode.EtcdDamaged, "no quorum of the other masters answers, so the data is left as it is%s", o.asked())
 	case o.Placed != "":
 		return Decision{Action: Stop, Why: "its data cannot be read"}
 	case listed:
@@ -230,15 +232,15 @@ func (o Observation) starting() Decision {
 	case o.Past == Never || o.Past == Member:
 		return Decision{Action: Stop, Why: "its data is gone"}
 	case !o.View.Quorum:
-		return wait(codeStarting, "its etcd has not written anything yet")
+		return wait(bootcode.EtcdStarting, "its etcd has not written anything yet")
 	case o.Past == Agreed && listed && !own.Started:
-		return wait(codeStarting, "its etcd has not written anything yet")
+		return wait(bootcode.EtcdStarting, "its etcd has not written anything yet")
 	case o.Past == Joining && listed && own.ID == o.Added && own.Learner && !own.Started:
 		// etcd starts only when it is told exactly the members there are.
 		if cluster := o.initialCluster(); cluster != o.Placed {
 			return Decision{Action: StartAsLearner, Member: own.ID, Cluster: cluster}
 		}
-		return wait(codeStarting, "its etcd has not written anything yet")
+		return wait(bootcode.EtcdStarting, "its etcd has not written anything yet")
 	}
 	return Decision{Action: Stop, Why: "it is no longer the member that it was to start as"}
 }
@@ -259,12 +261,12 @@ func (o Observation) join() Decision {
 	// etcd allows one learner, and joins one by one keep the quorum plain.
 	for _, e := range o.View.Entries {
 		if e.Learner {
-			return wait(codeTurn, "%s joins first", o.nameOf(e))
+			return wait(bootcode.EtcdTurn, "%s joins first", o.nameOf(e))
 		}
 	}
 	// Until 3.6 etcd adds nobody while any voter is not connected.
 	if missing := o.missingVoters(); o.View.Minor <= 6 && len(missing) > 0 {
-		return wait(codeVoterMissing, "waiting for %s", list(missing))
+		return wait(bootcode.EtcdVoterMissing, "waiting for %s", list(missing))
 	}
 	return Decision{Action: AddLearner}
 }

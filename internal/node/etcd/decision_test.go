@@ -3,6 +3,8 @@ package etcd
 import (
 	"fmt"
 	"testing"
+
+	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 const theCluster = ID(0xc1)
@@ -62,33 +64,33 @@ func TestDecisionsInPlainWords(t *testing.T) {
 	}{
 		{"all founders are new: promise", seen(is(Blank), is(Blank)), Agree, 0},
 		{"all have promised: found", past(Agreed, seen(is(Willing), is(Willing))), Found, 0},
-		{"one has not promised yet: wait for it", past(Agreed, seen(is(Willing), is(Blank))), Wait, codeFounders},
-		{"one is slow or cut off: its silence is no consent", past(Agreed, seen(is(Willing), is(Silent))), Wait, codeSilent},
+		{"one has not promised yet: wait for it", past(Agreed, seen(is(Willing), is(Blank))), Wait, bootcode.EtcdFounders},
+		{"one is slow or cut off: its silence is no consent", past(Agreed, seen(is(Willing), is(Silent))), Wait, bootcode.EtcdSilent},
 		{"two founders have begun and the third, which has promised, saw nothing of it: it begins the same cluster", past(Agreed, seen(is(Holding), is(Silent))), Found, 0},
-		{"a founder with data, and this one never promised: it may have been wiped, so it waits", seen(is(Holding), is(Willing)), Wait, codeNoQuorum},
-		{"wiped after the founding while the others reboot: silence, wait", seen(is(Silent), is(Silent)), Wait, codeSilent},
+		{"a founder with data, and this one never promised: it may have been wiped, so it waits", seen(is(Holding), is(Willing)), Wait, bootcode.EtcdNoQuorum},
+		{"wiped after the founding while the others reboot: silence, wait", seen(is(Silent), is(Silent)), Wait, bootcode.EtcdSilent},
 		{"all wiped, founded false: an empty cluster is founded, which is why founded must be true", seen(is(Blank), is(Blank)), Agree, 0},
-		{"all wiped, founded true: restore", founded(seen(is(Blank), is(Blank))), Refuse, codeDataLost},
-		{"promised under a payload that now forbids it", founded(past(Agreed, seen(is(Willing), is(Willing)))), Refuse, codeDataLost},
-		{"the data disks of all are gone, the memory is not: restore", past(Member, seen(is(Lost), is(Lost))), Refuse, codeDataLost},
-		{"one remembers what the others lost: restore", seen(is(Lost), is(Blank)), Refuse, codeDataLost},
+		{"all wiped, founded true: restore", founded(seen(is(Blank), is(Blank))), Refuse, bootcode.EtcdDataLost},
+		{"promised under a payload that now forbids it", founded(past(Agreed, seen(is(Willing), is(Willing)))), Refuse, bootcode.EtcdDataLost},
+		{"the data disks of all are gone, the memory is not: restore", past(Member, seen(is(Lost), is(Lost))), Refuse, bootcode.EtcdDataLost},
+		{"one remembers what the others lost: restore", seen(is(Lost), is(Blank)), Refuse, bootcode.EtcdDataLost},
 		{"a power cut of all: start without asking", disk(seen(is(Silent), is(Silent))), Start, 0},
 		{"wiped, with a quorum: its old member goes first", listing(seen(is(Serving), is(Serving)), voter(1), voter(2), voter(3)), RemoveStale, 0},
 		{"a founder that answered, was wiped, and the others founded: the same", listing(seen(is(Serving), is(Serving)), Entry{ID: 17, Name: "master-1", URLs: []string{slotURL(1)}}, voter(2), voter(3)), RemoveStale, 0},
 		{"then a learner is added", listing(seen(is(Serving), is(Serving)), voter(2), voter(3)), AddLearner, 0},
-		{"another learner is there: one at a time", listing(seen(is(Serving), is(Blank)), voter(2), learner(3)), Wait, codeTurn},
-		{"etcd 3.6 adds nobody while a voter is away", listing(seen(is(Serving), is(Silent)), voter(2), voter(3)), Wait, codeVoterMissing},
+		{"another learner is there: one at a time", listing(seen(is(Serving), is(Blank)), voter(2), learner(3)), Wait, bootcode.EtcdTurn},
+		{"etcd 3.6 adds nobody while a voter is away", listing(seen(is(Serving), is(Silent)), voter(2), voter(3)), Wait, bootcode.EtcdVoterMissing},
 		{"etcd 3.7 judges that itself", modern(listing(seen(is(Serving), is(Silent)), voter(2), voter(3))), AddLearner, 0},
 		{"with 3.7 too the old member goes first", modern(listing(seen(is(Serving), is(Silent)), voter(1), voter(2), voter(3))), RemoveStale, 0},
 		{"added: start as that learner", added(learner(1).ID, listing(seen(is(Serving), is(Serving)), learner(1), voter(2), voter(3))), StartAsLearner, 0},
 		{"added by a run that died before it noted it: remove and add again", listing(seen(is(Serving), is(Serving)), learner(1), voter(2), voter(3)), RemoveStale, 0},
 		{"a master beyond the founders joins", joiner(listing(seen(is(Serving), is(Serving)), voter(2), voter(3))), AddLearner, 0},
-		{"a master beyond the founders never founds", joiner(seen(is(Willing), is(Willing))), Wait, codeFounders},
+		{"a master beyond the founders never founds", joiner(seen(is(Willing), is(Willing))), Wait, bootcode.EtcdFounders},
 		{"a voter that answers: done", running(disk(listing(seen(is(Serving), is(Serving)), voter(1), voter(2), voter(3)))), Settled, 0},
 		{"data of a removed member: out of the way", disk(listing(seen(is(Serving), is(Serving)), voter(2), voter(3))), SetAside, 0},
 		{"data vanished under a manifest: nothing may come up under that name", past(Member, func() Observation { o := seen(is(Silent), is(Silent)); o.Placed = "placed"; return o }()), Stop, 0},
 		{"no data on any, a snapshot is named", func() Observation { o := founded(seen(is(Blank), is(Blank))); o.Restore = true; return o }(), Recover, 0},
-		{"a snapshot is named, and there is data: it is not touched", func() Observation { o := founded(seen(is(Holding), is(Blank))); o.Restore = true; return o }(), Wait, codeNoQuorum},
+		{"a snapshot is named, and there is data: it is not touched", func() Observation { o := founded(seen(is(Holding), is(Blank))); o.Restore = true; return o }(), Wait, bootcode.EtcdNoQuorum},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if d := Decide(tc.o); d.Action != tc.want || d.Code != tc.code {
@@ -231,7 +233,7 @@ func wrong(o Observation, d Decision) string {
 			return "restores over data that may be there"
 		}
 	case Wait, Refuse:
-		if Text(d.Code, d.Why) == "" || d.Code < 500 || d.Why == "" {
+		if bootcode.Fail(d.Code, "%s", d.Why).Code.Name == "unknown" || d.Code < 500 || d.Why == "" {
 			return "says nothing"
 		}
 	}

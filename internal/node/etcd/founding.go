@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 // Founding takes two rounds. In the first, a founder that sees every founder
@@ -47,17 +49,17 @@ func (o Observation) alone() Decision {
 	case len(holders) > 0:
 		return o.noQuorum()
 	case len(silent) > 0:
-		return wait(codeSilent, "no answer from %s%s", list(silent), o.asked())
+		return wait(bootcode.EtcdSilent, "no answer from %s%s", list(silent), o.asked())
 	case len(strangers) > 0:
-		return refuse(codePayloads, "%s would found another cluster", list(strangers))
+		return refuse(bootcode.EtcdPayloads, "%s would found another cluster", list(strangers))
 	case o.Founded || len(lost) > 0 || o.Restore:
 		return o.nothingLeft(lost)
 	case !o.Self.Founder:
-		return wait(codeFounders, "%s is no founder, it joins when they have begun", o.Self.Name)
+		return wait(bootcode.EtcdFounders, "%s is no founder, it joins when they have begun", o.Self.Name)
 	case o.Past == Never:
 		return Decision{Action: Agree}
 	case len(hesitant) > 0:
-		return wait(codeFounders, "waiting for the promise of %s", list(hesitant))
+		return wait(bootcode.EtcdFounders, "waiting for the promise of %s", list(hesitant))
 	}
 	return Decision{Action: Found, Cluster: o.foundingCluster()}
 }
@@ -67,13 +69,13 @@ func (o Observation) alone() Decision {
 func (o Observation) nothingLeft(lost []string) Decision {
 	switch {
 	case o.Restore && !o.Self.Founder:
-		return wait(codeFounders, "%s is no founder, it joins when they have the snapshot", o.Self.Name)
+		return wait(bootcode.EtcdFounders, "%s is no founder, it joins when they have the snapshot", o.Self.Name)
 	case o.Restore:
 		return Decision{Action: Recover, Cluster: o.foundingCluster()}
 	case o.Founded:
-		return refuse(codeDataLost, "etcd.founded is true, and no master has data%s", o.asked())
+		return refuse(bootcode.EtcdDataLost, "etcd.founded is true, and no master has data%s", o.asked())
 	}
-	return refuse(codeDataLost, "%s once had data or was about to, and no master has any%s", list(lost), o.asked())
+	return refuse(bootcode.EtcdDataLost, "%s once had data or was about to, and no master has any%s", list(lost), o.asked())
 }
 
 // noQuorum says why there is none: members that may come back, or too few that
@@ -93,9 +95,9 @@ func (o Observation) noQuorum() Decision {
 		}
 	}
 	if voters > 0 && unheard == 0 && holding < voters/2+1 {
-		return refuse(codeQuorumGone, "%d of %d members have data, %d are needed%s", holding, voters, voters/2+1, o.asked())
+		return refuse(bootcode.EtcdQuorumGone, "%d of %d members have data, %d are needed%s", holding, voters, voters/2+1, o.asked())
 	}
-	return wait(codeNoQuorum, "there is data, but no majority of the members confirms anything%s", o.asked())
+	return wait(bootcode.EtcdNoQuorum, "there is data, but no majority of the members confirms anything%s", o.asked())
 }
 
 // stateAt is the state of whoever is at a member's address.

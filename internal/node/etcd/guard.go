@@ -1,6 +1,10 @@
 package etcd
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/imgforge/imgforge/internal/bootcode"
+)
 
 // Guard runs before the kubelet, which starts whatever manifest it finds. It leaves
 // etcd's only where the data is there and this cluster's: an etcd without its data
@@ -9,10 +13,10 @@ import "errors"
 func Guard(o Options) error {
 	n, err := load(o)
 	if err != nil {
-		return errors.New(Text(codeNode, err.Error()))
+		return bootcode.Fail(bootcode.EtcdUnable, "%v", err)
 	}
 	if err := n.guard(); err != nil {
-		return errors.New(Text(codeStep, err.Error()))
+		return bootcode.Fail(bootcode.EtcdStepFailed, "%v", err)
 	}
 	return nil
 }

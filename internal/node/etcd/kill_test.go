@@ -5,6 +5,7 @@ package etcd
 import (
 	"testing"
 
+	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/testtool"
 )
 
@@ -32,7 +33,7 @@ func (l *lab) killed(nodes ...*master) {
 				m.mu.Lock()
 				ended := m.ended != nil
 				m.mu.Unlock()
-				return ended || m.settled() || m.reports(codeSilent) || m.reports(codeFounders) || m.reports(codeNoQuorum)
+				return ended || m.settled() || m.reports(bootcode.EtcdSilent) || m.reports(bootcode.EtcdFounders) || m.reports(bootcode.EtcdNoQuorum)
 			})
 			if m.settled() {
 				done++

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 // lab is a few masters on loopback addresses, each a folder, with etcd run by a
@@ -137,7 +138,7 @@ func (m *master) staged() []byte {
 func (m *master) boot() {
 	t := m.lab.t
 	t.Helper()
-	o := Options{Root: m.root, Pace: 100 * time.Millisecond, Rest: time.Second, Timeout: 2 * time.Second, Report: m.note}
+	o := Options{Root: m.root, Pace: 100 * time.Millisecond, Rest: time.Second, Timeout: 2 * time.Second, Report: m}
 	if err := Guard(o); err != nil {
 		t.Fatal(err)
 	}
@@ -176,6 +177,11 @@ func (m *master) note(code int, text string) {
 	defer m.mu.Unlock()
 	m.codes, m.texts = append(m.codes, code), append(m.texts, text)
 }
+
+// A master under test takes word itself.
+func (m *master) Failed(f *bootcode.Failure) { m.note(f.Code.Number, f.Error()) }
+func (m *master) Waiting(_, what string)     { m.note(0, what) }
+func (m *master) Done(_, what string)        { m.note(0, what) }
 
 var argument = regexp.MustCompile(`(?m)^    - "(.*)"$`)
 

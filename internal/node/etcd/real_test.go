@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/testtool"
 )
 
@@ -53,7 +54,7 @@ func TestThreeFoundOneIsWipedAndAllLosePower(t *testing.T) {
 		one, two, three := l.node(1), l.node(2), l.node(3)
 		one.boot()
 		two.boot()
-		l.until("one waits for the silent third", func() bool { return one.reports(codeSilent) })
+		l.until("one waits for the silent third", func() bool { return one.reports(bootcode.EtcdSilent) })
 		if n := len(one.members()); n != 0 {
 			t.Fatalf("%d members before all founders agreed", n)
 		}
@@ -103,7 +104,7 @@ func TestWipedWithoutQuorumWaits(t *testing.T) {
 		three.halt()
 		three.wipe()
 		three.boot()
-		l.until("three waits for a quorum", func() bool { return three.reports(codeNoQuorum) })
+		l.until("three waits for a quorum", func() bool { return three.reports(bootcode.EtcdNoQuorum) })
 		if three.did("start") || three.did("found") {
 			t.Errorf("three started: %v", three.texts)
 		}
@@ -116,8 +117,8 @@ func TestWipedWithoutQuorumWaits(t *testing.T) {
 		three.wipe()
 		two.boot()
 		three.boot()
-		l.until("two says that the quorum is gone", func() bool { return two.reports(codeQuorumGone) })
-		l.until("three says that the quorum is gone", func() bool { return three.reports(codeQuorumGone) })
+		l.until("two says that the quorum is gone", func() bool { return two.reports(bootcode.EtcdQuorumGone) })
+		l.until("three says that the quorum is gone", func() bool { return three.reports(bootcode.EtcdQuorumGone) })
 		if two.did("agree") || three.did("agree") {
 			t.Error("wiped masters agreed to found while one has data")
 		}
@@ -133,7 +134,7 @@ func TestFoundedPayloadNeverFounds(t *testing.T) {
 	}
 	l.bootAll(l.all()...)
 	for _, m := range l.all() {
-		l.until(m.name+" refuses", func() bool { return m.reports(codeDataLost) })
+		l.until(m.name+" refuses", func() bool { return m.reports(bootcode.EtcdDataLost) })
 		if m.did("agree") {
 			t.Errorf("%s agreed to found", m.name)
 		}
@@ -151,7 +152,7 @@ func TestDataDisksThatAreNotMounted(t *testing.T) {
 	}
 	l.bootAll(l.all()...)
 	for _, m := range l.all() {
-		l.until(m.name+" refuses", func() bool { return m.reports(codeDataLost) })
+		l.until(m.name+" refuses", func() bool { return m.reports(bootcode.EtcdDataLost) })
 	}
 	for _, m := range l.all() {
 		m.halt()

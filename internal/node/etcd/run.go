@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
+	"github.com/imgforge/imgforge/internal/node/step"
 )
 
 // Where things are on a master, below the root.
@@ -39,9 +41,8 @@ const (
 // Options are what a run takes from outside; zero values are those of a node.
 type Options struct {
 	Root string // "/" when empty
-	// Report is told each change: the number of a code and its text, or 0 and one
-	// line for news. It is called from one goroutine.
-	Report func(code int, text string)
+	// Report is told each change. It is called from one goroutine.
+	Report step.Reporter
 	// Settled, when set, is called each time this node has become a voter.
 	Settled func()
 	// Recover, when set, brings the snapshot of etcd.restoreFrom back into the data
@@ -78,7 +79,7 @@ type node struct {
 func Run(ctx context.Context, o Options) error {
 	n, err := load(o)
 	if err != nil {
-		return errors.New(Text(codeNode, err.Error()))
+		return bootcode.Fail(bootcode.EtcdUnable, "%v", err)
 	}
 	return n.run(ctx)
 }
@@ -87,9 +88,6 @@ func Run(ctx context.Context, o Options) error {
 func load(o Options) (*node, error) {
 	o.Root, o.Rand = cmp.Or(o.Root, "/"), cmp.Or[io.Reader](o.Rand, rand.Reader)
 	o.Timeout, o.Pace, o.Rest = cmp.Or(o.Timeout, 5*time.Second), cmp.Or(o.Pace, 500*time.Millisecond), cmp.Or(o.Rest, 20*time.Second)
-	if o.Report == nil {
-		o.Report = func(int, string) {}
-	}
 	n := &node{o: o, addresses: map[string]string{}, fault: func(string) error { return nil }}
 	data, err := os.ReadFile(n.path(artifact.NodeFilePath))
 	if err != nil {
@@ -139,7 +137,7 @@ func (n *node) path(name string) string { return filepath.Join(n.o.Root, name) }
 func (n *node) run(ctx context.Context) error {
 	server, err := n.open()
 	if err != nil {
-		return errors.New(Text(codeNode, err.Error()))
+		return bootcode.Fail(bootcode.EtcdUnable, "%v", err)
 	}
 	pace := pacer{first: n.o.Pace}
 	for listening := false; ; {
@@ -147,7 +145,7 @@ func (n *node) run(ctx context.Context) error {
 		if !listening {
 			err := n.serve(ctx, server)
 			if listening = err == nil; err != nil {
-				n.report(codeStep, err.Error())
+				n.report(bootcode.EtcdStepFailed, err.Error())
 			}
 		}
 		// Without the listener this node may ask and not answer; it holds back, so that
@@ -160,7 +158,7 @@ func (n *node) run(ctx context.Context) error {
 			case errors.Is(err, errKilled):
 				return err
 			case err != nil:
-				n.report(codeStep, err.Error())
+				n.report(bootcode.EtcdStepFailed, err.Error())
 			}
 			if next = pace.next(moved); settled {
 				next = n.o.Rest
@@ -215,7 +213,7 @@ func (n *node) step(ctx context.Context) (settled, moved bool, err error) {
 	}
 	err = n.act(ctx, d)
 	if errors.Is(err, errBehind) {
-		n.report(codeCatchingUp, err.Error())
+		n.report(bootcode.EtcdCatchingUp, err.Error())
 		return false, false, nil
 	}
 	return false, err == nil, err
@@ -223,10 +221,10 @@ func (n *node) step(ctx context.Context) (settled, moved bool, err error) {
 
 // report passes a code on when it or its reason changed.
 func (n *node) report(code int, why string) {
-	text := Text(code, why)
-	if text != n.last {
+	f := bootcode.Fail(code, "%s", why)
+	if text := f.Error(); text != n.last {
 		n.last = text
-		n.o.Report(code, text)
+		n.o.Report.Failed(f)
 	}
 }
 
@@ -237,7 +235,7 @@ func (n *node) news(format string, args ...any) bool {
 		return false
 	}
 	n.last = text
-	n.o.Report(0, text)
+	n.o.Report.Done(step.Etcd, text)
 	return true
 }
 

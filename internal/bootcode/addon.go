@@ -1,0 +1,4 @@
+package bootcode
+
+// Codes of what masters apply.
+var addonCodes = [...]Code{}

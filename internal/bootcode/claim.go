@@ -1,0 +1,56 @@
+package bootcode
+
+// Codes of the claim.
+const (
+	NothingToClaim  = 101
+	NoSlot          = 102
+	UnknownNode     = 103
+	TwoSlots        = 104
+	ClaimDamaged    = 105
+	ClaimMissing    = 106
+	ClaimWrong      = 107
+	SlotDamaged     = 108
+	CannotWrite     = 109
+	NameDiffers     = 110
+	IdentityDamaged = 111
+	WipeIncomplete  = 112
+)
+
+var claimCodes = [...]Code{
+	{NothingToClaim, "nothing-to-claim", "claim", false,
+		"this machine carries neither the files of a node nor slots to choose from",
+		"boot it with the user-data that `imgforge render --role ROLE` or `--node NAME` prints, complete and unedited"},
+	{NoSlot, "no-slot", "claim", false,
+		"no slot of this payload is for this machine",
+		"give the server the name of one of these nodes, or the kernel argument imgforge.node=NAME, or set roles.<role>.nodes[].mac in the cluster file; for a node beyond them raise count or reserve and render again"},
+	{UnknownNode, "unknown-node", "claim", false,
+		"the node that this machine was told to be has no slot in this payload",
+		"correct the name, or boot the payload of the role that the node belongs to, or raise count or reserve in the cluster file and render again"},
+	{TwoSlots, "two-slots", "claim", false,
+		"this machine is told to be two nodes at once",
+		"make them agree: rename the server, or drop the kernel argument or claim line that is wrong"},
+	{ClaimDamaged, "claim-line-damaged", "claim", false,
+		"the claim line of this machine cannot be read",
+		"copy the whole line that `imgforge claims` prints for this node and boot again"},
+	{ClaimMissing, "claim-line-missing", "claim", false,
+		"the slot of this machine is sealed, and nothing on it carries the claim line",
+		"pass the line that `imgforge claims` prints for this node as kernel argument imgforge.claim=LINE or as the file /etc/imgforge/claim"},
+	{ClaimWrong, "claim-line-wrong", "claim", false,
+		"the claim line of this machine does not open its slot",
+		"take claim line and payload from the same store: run `imgforge claims` and `imgforge render --sealed` again"},
+	{SlotDamaged, "slot-damaged", "claim", false,
+		"a slot of this payload cannot be read",
+		"render the payload again with the imgforge that the image was made with, and boot it unedited"},
+	{CannotWrite, "cannot-write", "claim", false,
+		"the files of this node cannot be written; none of the slots was removed, and the next boot tries again",
+		"make room on the root file system, or make it writable, and boot again; a user or group that is missing belongs into the `extra` of the cluster file"},
+	{NameDiffers, "name-differs", "claim", true,
+		"this machine has another name than the node it is; it takes the name of the node",
+		"nothing, when that is the server you meant; otherwise give it the payload of its own node"},
+	{IdentityDamaged, "identity-damaged", "claim", false,
+		"this machine was claimed, but the files that say for which node are missing or damaged",
+		"replace the machine: wipe its disk and boot the same payload again"},
+	{WipeIncomplete, "wipe-incomplete", "claim", true,
+		"copies of the payload, with the keys in it, are left on this machine",
+		"remove the files named here, or replace the machine when they hold keys of other nodes"},
+}

@@ -1,0 +1,4 @@
+package bootcode
+
+// Codes of the kubelet and the control plane.
+var controlPlaneCodes = [...]Code{}

@@ -1,0 +1,28 @@
+package bootcode
+
+// Codes of the endpoint.
+const (
+	EndpointDown     = 801
+	ProxyDown        = 802
+	CheckUnable      = 803
+	NotifyUnknown    = 804
+	NotifyUnrecorded = 805
+)
+
+var endpointCodes = [...]Code{
+	{EndpointDown, "endpoint-down", "endpoint", false,
+		"neither the API server nor haproxy of this node answers that the API is ready; another node takes the address",
+		"nothing, when this lasts seconds; otherwise look at etcd, kube-apiserver and haproxy of this node"},
+	{ProxyDown, "proxy-down", "endpoint", false,
+		"haproxy of this node does not answer; another node takes the address",
+		"nothing, when this lasts seconds; otherwise look at haproxy of this node"},
+	{CheckUnable, "check-unable", "endpoint", false,
+		"the check cannot find out what to ask",
+		"look at the claim of this node: it writes what is missing here"},
+	{NotifyUnknown, "notify-unknown", "endpoint", false,
+		"keepalived told something that this helper does not understand",
+		"use the keepalived image that belongs to this imgforge"},
+	{NotifyUnrecorded, "notify-unrecorded", "endpoint", true,
+		"a change of the floating address could not be recorded, so the status of this node is stale; the address itself is not affected",
+		"make /run/imgforge writable for keepalived"},
+}

@@ -1,0 +1,4 @@
+package bootcode
+
+// Codes of container images and programs.
+var imageCodes = [...]Code{}

@@ -1,0 +1,4 @@
+package bootcode
+
+// Codes of the mesh.
+var meshCodes = [...]Code{}

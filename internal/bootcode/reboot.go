@@ -1,0 +1,4 @@
+package bootcode
+
+// Codes of the reboot guard.
+var rebootCodes = [...]Code{}
