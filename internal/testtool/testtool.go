@@ -5,10 +5,11 @@
 package testtool
 
 import (
+	"context"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
+
+	"github.com/imgforge/imgforge/internal/toolchain"
 )
 
 // Path returns the path of a program by its usual name: ignition,
@@ -18,16 +19,20 @@ import (
 // test is skipped with its name; see [Required] for when it fails instead.
 func Path(t testing.TB, name string) string {
 	t.Helper()
-	find := onPath
-	if _, ours := pins()[name]; ours {
-		find = built
+	root, err := ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
 	}
-	path, err := find(name)
+	path, err := toolchain.Path(context.Background(), root, name)
 	if err != nil {
 		missing(t, "%s is needed: %v", name, err)
 	}
 	return path
 }
+
+// ModuleRoot is the folder of the project's own go.mod, above the folder in
+// which go test runs a package's tests.
+func ModuleRoot() (string, error) { return toolchain.Root(".") }
 
 // Root skips a test that only root can run, or fails it when [Required].
 func Root(t testing.TB) {
@@ -55,19 +60,4 @@ func missing(t testing.TB, format string, args ...any) {
 		t.Fatalf(format, args...)
 	}
 	t.Skipf(format, args...)
-}
-
-// onPath looks in the administrator's folders too, which a plain user's PATH
-// leaves out on Debian though the programs in them can be run by anybody.
-func onPath(name string) (string, error) {
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path, nil
-	}
-	for _, dir := range [...]string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
-		if found, lookErr := exec.LookPath(filepath.Join(dir, name)); lookErr == nil {
-			return found, nil
-		}
-	}
-	return "", err
 }

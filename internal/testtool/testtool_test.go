@@ -1,11 +1,8 @@
 package testtool
 
 import (
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -65,38 +62,6 @@ func TestStrictDecoding(t *testing.T) {
 	}
 }
 
-// Packages are tested in parallel processes; goroutines stand in for them, as
-// the lock is taken on a descriptor of each caller's own.
-func TestBuiltOnce(t *testing.T) {
-	t.Setenv("GOCACHE", goCache(t)) // its default lies below the folder that moves here
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	var wg sync.WaitGroup
-	paths := make([]string, 4)
-	errs := make([]error, 4)
-	for i := range paths {
-		wg.Go(func() { paths[i], errs[i] = built("cfssljson") })
-	}
-	wg.Wait()
-	for i, path := range paths {
-		if errs[i] != nil || path != paths[0] {
-			t.Fatalf("build %d: %q, %v; want %q", i, path, errs[i], paths[0])
-		}
-	}
-	left, err := filepath.Glob(filepath.Join(filepath.Dir(paths[0]), "*.part"))
-	if err != nil || len(left) != 0 {
-		t.Errorf("half-made files remain: %v, %v", left, err)
-	}
-}
-
-func goCache(t *testing.T) string {
-	t.Helper()
-	out, err := exec.Command("go", "env", "GOCACHE").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(string(out))
-}
-
 func TestMissingProgram(t *testing.T) {
 	for _, tc := range []struct {
 		ci, want string
@@ -112,31 +77,6 @@ func TestMissingProgram(t *testing.T) {
 		<-done
 		if r.outcome != tc.want || !strings.Contains(r.text, "no-such-program") {
 			t.Errorf("CI=%q: %s %q, want %s with the name", tc.ci, r.outcome, r.text, tc.want)
-		}
-	}
-}
-
-// Every tool module is one that a program is built from, and carries its sums.
-func TestEveryModuleIsUsed(t *testing.T) {
-	root, err := ModuleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	used := map[string]bool{}
-	for _, p := range pins() {
-		used[p.module] = true
-	}
-	modules, err := filepath.Glob(filepath.Join(root, "internal", "tools", "*", "go.mod"))
-	if err != nil || len(modules) == 0 {
-		t.Fatalf("no modules under internal/tools: %v", err)
-	}
-	for _, mod := range modules {
-		dir := filepath.Dir(mod)
-		if !used[filepath.Base(dir)] {
-			t.Errorf("%s: no program is built from it", dir)
-		}
-		if _, err := os.Stat(filepath.Join(dir, "go.sum")); err != nil {
-			t.Error(err)
 		}
 	}
 }
