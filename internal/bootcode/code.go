@@ -2,7 +2,7 @@
 // node's boot can end badly, with the number that the console shows, what it means
 // and what to change. The numbers are stable: people search for them. The hundreds
 // follow the boot: 1 claim, 2 time, 3 mesh, 4 images, 5 etcd, 6 control plane,
-// 7 add-ons, 8 endpoint, 9 reboot.
+// 7 add-ons, 8 endpoint, 9 reboot; 10 is the helper itself.
 package bootcode
 
 import (
@@ -72,5 +72,6 @@ func All() []Code { return slices.Concat(tables()...) }
 
 // tables are the hundreds, in order.
 func tables() [][]Code {
-	return [][]Code{claimCodes[:], timeCodes[:], meshCodes[:], imageCodes[:], etcdCodes[:], controlPlaneCodes[:], addonCodes[:], endpointCodes[:], rebootCodes[:]}
+	return [][]Code{claimCodes[:], timeCodes[:], meshCodes[:], imageCodes[:], etcdCodes[:], controlPlaneCodes[:], addonCodes[:], endpointCodes[:], rebootCodes[:],
+		helperCodes[:]}
 }

@@ -117,6 +117,14 @@ func endpointTexts(t *testing.T) map[int]string {
 	}
 }
 
+// partText lets a part of the running helper end.
+func partText(t *testing.T) string {
+	var w words
+	s := supervisor{report: &w}
+	s.ended("status", once(t.Context(), part{"status", func(context.Context) error { return errors.New("listen tcp 192.168.66.11:9440: bind: address already in use") }}))
+	return w.all() + "\n"
+}
+
 // renamed gives the ports of test servers the numbers they have on a node.
 func renamed(err error, ports map[string]string) error {
 	var f *bootcode.Failure
@@ -133,9 +141,10 @@ func renamed(err error, ports map[string]string) error {
 func TestEveryCodeHasItsText(t *testing.T) {
 	texts := claimTexts(t)
 	maps.Copy(texts, endpointTexts(t))
+	texts[bootcode.PartEnded] = partText(t)
 	last := 0
 	for _, c := range bootcode.All() {
-		if c.Step != "claim" && c.Step != "endpoint" {
+		if c.Step != "claim" && c.Step != "endpoint" && c.Step != "helper" {
 			continue // provoked where they are made
 		}
 		name := fmt.Sprintf("%d-%s.txt", c.Number, c.Name)

@@ -25,6 +25,10 @@ const (
 const usage = `imgforge-node is the helper on every node of a cluster made with imgforge.
 
   imgforge-node claim                     make this machine the node that its name, or its claim line, says
+  imgforge-node time                      wait for a clock that certificates can be used with
+  imgforge-node etcd guard                take etcd's manifest away unless its data is there, before the kubelet starts
+  imgforge-node run                       all that a node of its role does for as long as it runs, which on masters is
+                                          etcd; each of these is also a command of its own
   imgforge-node wipe                      remove cached copies of the payload once cloud-init has ended
   imgforge-node check endpoint|proxy      what keepalived asks: may this node hold the floating address?
   imgforge-node notify TYPE NAME STATE [PRIORITY]
@@ -35,7 +39,7 @@ const usage = `imgforge-node is the helper on every node of a cluster made with 
 Flags: --root DIR     a folder instead of /
        --config FILE  node.json
        --wait 60s     how long claim waits for a name before it says that none fits
-       --keep-trying  claim again until it succeeds, as the unit does
+       --keep-trying  claim, or guard etcd, again until it succeeds, as the units do
 `
 
 // options are the flags of every command.
@@ -122,7 +126,7 @@ func dispatch(ctx context.Context, words []string, o options, stdout, stderr io.
 		_, err := fmt.Fprintln(stdout, "imgforge-node", version())
 		return err, true
 	}
-	return nil, false
+	return newService(o, stderr).do(ctx, words)
 }
 
 // defaultPause is long enough to read the console, and short enough not to be

@@ -1,7 +1,8 @@
 package etcd
 
 import (
-	"errors"
+	"cmp"
+	"fmt"
 
 	"github.com/imgforge/imgforge/internal/bootcode"
 )
@@ -9,10 +10,15 @@ import (
 // Guard runs before the kubelet, which starts whatever manifest it finds. It leaves
 // etcd's only where the data is there and this cluster's: an etcd without its data
 // would come up under the name of a member that has voted, and could vote again. It
-// asks nobody and takes milliseconds; [Run] then decides.
+// asks nobody and takes milliseconds; [Run] then decides. It returns an error only
+// while a manifest is in place that may be the wrong one.
 func Guard(o Options) error {
-	n, err := load(o)
-	if err != nil {
+	n := &node{o: Options{Root: cmp.Or(o.Root, "/")}}
+	placed, err := n.placed()
+	if err == nil && placed == "" {
+		return nil
+	}
+	if n, err = load(o); err != nil {
 		return bootcode.Fail(bootcode.EtcdUnable, "%v", err)
 	}
 	if err := n.guard(); err != nil {
@@ -22,20 +28,16 @@ func Guard(o Options) error {
 }
 
 func (n *node) guard() error {
-	placed, err := n.placed()
-	if err != nil || placed == "" {
-		return err
-	}
 	disk, err := readDisk(n.path(dataPath))
-	if err != nil {
-		// A disk that does not answer may be mounted late: Run looks again.
-		return errors.Join(err, n.displace())
+	if err != nil { // it may answer later: then Run puts the manifest back
+		n.report(bootcode.EtcdStepFailed, err.Error())
+		return n.displace()
 	}
 	if disk.Held != Data || disk.Cluster != n.founding {
 		return n.displace()
 	}
 	if err := n.rememberData(); err != nil {
-		return err
+		return fmt.Errorf("remember that etcd has run: %w", err)
 	}
 	return n.place(n.self.Name+"="+n.self.URL, stateExisting)
 }

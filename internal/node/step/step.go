@@ -29,11 +29,12 @@ const (
 	Addons       = "addons"
 	Endpoint     = "endpoint"
 	Reboot       = "reboot"
+	Helper       = "helper" // no step of the boot: what performs them
 )
 
-// Names lists the steps in the order of the boot.
+// Names lists the steps in the order of the boot, the helper itself last.
 func Names() []string {
-	return []string{Claim, Time, Mesh, Images, Kubelet, Etcd, ControlPlane, Addons, Endpoint, Reboot}
+	return []string{Claim, Time, Mesh, Images, Kubelet, Etcd, ControlPlane, Addons, Endpoint, Reboot, Helper}
 }
 
 // folder holds one file per step; it is gone after a power cycle.

@@ -1,0 +1,88 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
+	"github.com/imgforge/imgforge/internal/node/clock"
+	"github.com/imgforge/imgforge/internal/node/etcd"
+	"github.com/imgforge/imgforge/internal/node/step"
+)
+
+// service is what units run beside the claim: the steps before the kubelet, and the
+// parts that run for as long as the node does.
+type service struct {
+	o   options
+	log *step.Log
+}
+
+func newService(o options, stderr io.Writer) service {
+	return service{o, &step.Log{Root: o.root, Stderr: stderr, Now: time.Now}}
+}
+
+// do runs the command that words are; known is false when they are none.
+func (s service) do(ctx context.Context, words []string) (err error, known bool) {
+	switch {
+	case len(words) == 1 && words[0] == "run":
+		return s.run(ctx), true
+	case len(words) == 1 && words[0] == "time":
+		return clock.Run(ctx, clock.Options{Root: s.o.root, Report: s.log}), true
+	case len(words) == 2 && words[0] == "etcd" && words[1] == "guard":
+		return s.guard(ctx), true
+	case len(words) == 1:
+		for _, p := range s.parts("master") { // which has all of them
+			if p.name == words[0] {
+				return p.run(ctx), true
+			}
+		}
+	}
+	return nil, false
+}
+
+// parts are what a node of this role runs.
+func (s service) parts(role string) []part {
+	var out []part
+	if role == "master" {
+		out = append(out,
+			part{"etcd", func(ctx context.Context) error {
+				return etcd.Run(ctx, etcd.Options{Root: s.o.root, Report: s.log})
+			}})
+	}
+	return out
+}
+
+// run keeps all parts of this node's role running until ctx ends.
+func (s service) run(ctx context.Context) error {
+	data, err := os.ReadFile(s.o.config)
+	if err != nil {
+		return bootcode.Fail(bootcode.IdentityDamaged, "%v", err)
+	}
+	n, err := artifact.ParseNodeFile(data)
+	if err != nil {
+		return bootcode.Fail(bootcode.IdentityDamaged, "%s: %v", s.o.config, err)
+	}
+	sv := supervisor{report: s.log, first: time.Second, longest: 30 * time.Second}
+	sv.run(ctx, s.parts(n.Role))
+	return nil
+}
+
+// guard lets the kubelet start only when no manifest of etcd can do harm.
+func (s service) guard(ctx context.Context) error {
+	for {
+		err := etcd.Guard(etcd.Options{Root: s.o.root, Report: s.log})
+		if err == nil || !s.o.keepTrying {
+			return err
+		}
+		fmt.Fprintln(s.log.Stderr, err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(s.o.pause):
+		}
+	}
+}
