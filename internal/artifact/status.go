@@ -15,6 +15,10 @@ const (
 	StatusTextPath = "/"
 )
 
+// StatusReaders is the group of client certificates that may read the status and,
+// having no rights in Kubernetes, do nothing else.
+const StatusReaders = "imgforge:status-readers"
+
 // StatusSchema names the form of [StatusFile].
 const StatusSchema = "imgforge/status/v1"
 
