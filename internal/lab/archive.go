@@ -14,7 +14,7 @@ import (
 )
 
 // searchPath is where programs of an image are looked for.
-const searchPath = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // writeArchive writes dir as an image of one layer, in the form that docker
 // save has, named ref, that runs entrypoint. The same files give the same bytes.

@@ -20,8 +20,15 @@ const (
 	kubeletUnit   = "etc/systemd/system/kubelet.service"
 	kubeletDropIn = kubeletUnit + ".d/90-imgforge-lab.conf"
 	kubeletFolder = "/etc/imgforge-lab/kubelet.d"
-	labUnit       = "imgforge-lab.service"
 )
+
+// enabled are the lab's units under what starts them.
+func enabled() map[string]string {
+	return map[string]string{
+		"imgforge-lab.service":           "sysinit.target",
+		"imgforge-lab-wireguard.service": "multi-user.target",
+	}
+}
 
 // Overrides lists the paths on a node that the lab adds.
 func Overrides() ([]string, error) {
@@ -51,12 +58,14 @@ func override(root string) error {
 	if err != nil {
 		return err
 	}
-	wants := filepath.Join(root, "etc/systemd/system/sysinit.target.wants")
-	if err := os.MkdirAll(wants, 0o755); err != nil {
-		return err
-	}
-	if err := os.Symlink("../"+labUnit, filepath.Join(wants, labUnit)); err != nil {
-		return err
+	for unit, target := range enabled() {
+		wants := filepath.Join(root, "etc/systemd/system", target+".wants")
+		if err := os.MkdirAll(wants, 0o755); err != nil {
+			return err
+		}
+		if err := os.Symlink("../"+unit, filepath.Join(wants, unit)); err != nil {
+			return err
+		}
 	}
 	command, err := startCommand(filepath.Join(root, kubeletUnit))
 	if err != nil {

@@ -1,0 +1,221 @@
+package lab
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/imgforge/imgforge/internal/plan"
+)
+
+// storesKept is how many image stores of each kind stay in the cache: one in use,
+// and the one before it, for whoever goes back and forth between two versions.
+const storesKept = 2
+
+// ImageStore is containerd's folder with every image of a cluster imported and
+// unpacked, from the cache. Nodes get copies of it. Images with the node helper in
+// them lie on top of a store with all others: a new helper costs seconds.
+func (l *Lab) ImageStore(ctx context.Context, refs plan.Images) (string, error) {
+	var others, own []image
+	for _, i := range imagesOf(refs) {
+		if i.carriesHelper() {
+			own = append(own, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	below, err := l.layered(ctx, "images", "", others)
+	if err != nil {
+		return "", err
+	}
+	return l.layered(ctx, "store", below, own)
+}
+
+// layered is a folder of containerd with images on top of those of another store, if any.
+func (l *Lab) layered(ctx context.Context, kind, below string, images []image) (string, error) {
+	key := []string{"store 5", filepath.Base(below)}
+	for _, i := range images {
+		made, err := l.content(i)
+		if err != nil {
+			return "", err
+		}
+		key = append(key, made...)
+	}
+	dir, err := l.cached(kind, keyOf(key), func(dir string) error {
+		if below != "" {
+			if err := l.copyStore(ctx, below, dir); err != nil {
+				return err
+			}
+		}
+		return l.fillStore(ctx, dir, images)
+	})
+	if err != nil {
+		return "", err
+	}
+	return dir, l.prune(kind, dir)
+}
+
+// fillStore makes images and imports them.
+func (l *Lab) fillStore(ctx context.Context, dir string, images []image) error {
+	archives, err := os.MkdirTemp(l.Cache, ".archives-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(archives)
+	return l.withContainerd(ctx, dir, func(ctr commands) error {
+		for n, i := range images {
+			l.logf("making image %s", i.ref)
+			path := filepath.Join(archives, fmt.Sprintf("%d.tar", n))
+			if err := l.archive(ctx, path, i); err != nil {
+				return fmt.Errorf("image %s: %w", i.ref, err)
+			}
+			if _, err := ctr("images", "import", path); err != nil {
+				return err
+			}
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// StoreWithout is a copy of a store that lacks images, as after a bundle that
+// was made without them. It ends with the lab.
+func (l *Lab) StoreWithout(ctx context.Context, store string, refs ...string) (string, error) {
+	dir := filepath.Join(l.work, "store-without-"+keyOf(append(refs, filepath.Base(store))))
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	if err := l.copyStore(ctx, store, dir); err != nil {
+		return "", err
+	}
+	return dir, l.withContainerd(ctx, dir, func(ctr commands) error {
+		list, err := ctr("images", "list", "--quiet")
+		if err != nil {
+			return err
+		}
+		names := strings.Fields(list)
+		for _, ref := range refs {
+			// containerd puts a registry before names that have none.
+			at := slices.IndexFunc(names, func(name string) bool { return name == ref || strings.HasSuffix(name, "/"+ref) })
+			if at < 0 {
+				return fmt.Errorf("image %s is not in the store, which has %q", ref, names)
+			}
+			if _, err := ctr("images", "remove", "--sync", names[at]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// commands runs ctr and returns what it prints.
+type commands func(args ...string) (string, error)
+
+// withContainerd runs a containerd on a store. Nobody else sees its mounts.
+func (l *Lab) withContainerd(ctx context.Context, store string, do func(commands) error) error {
+	state, err := os.MkdirTemp("", "imgforge-lab-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(state)
+	socket, config := filepath.Join(state, "sock"), filepath.Join(state, "config.toml")
+	text := fmt.Sprintf("version = 3\nroot = %q\nstate = %q\ndisabled_plugins = [%q, %q, %q, %q]\n[grpc]\naddress = %q\n[ttrpc]\naddress = %q\n", store,
+		filepath.Join(state, "state"), "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime", "io.containerd.cri.v1.images",
+		"io.containerd.podsandbox.controller.v1.podsandbox", socket, socket+".ttrpc")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return err
+	}
+	containerd, err := l.Tool("containerd")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	log := &strings.Builder{}
+	daemon := exec.CommandContext(ctx, "unshare", "--mount", "--propagation", "private", containerd, "--config", config)
+	daemon.Stdout, daemon.Stderr = log, log
+	daemon.Cancel = func() error { return daemon.Process.Signal(syscall.SIGTERM) }
+	daemon.WaitDelay = 10 * time.Second
+	if err := daemon.Start(); err != nil {
+		return err
+	}
+	ctr := func(args ...string) (string, error) {
+		return l.run(ctx, "ctr", append([]string{"--address", socket, "--namespace", "k8s.io"}, args...)...)
+	}
+	started, stop := context.WithTimeout(ctx, time.Minute)
+	err = Await(started, "containerd answers", func(context.Context) error { _, err := ctr("version"); return err })
+	stop()
+	if err == nil {
+		err = do(ctr)
+	}
+	cancel()
+	daemon.Wait() // ended by the signal, which is no news
+	if err != nil {
+		return fmt.Errorf("image store %s: %w\n%s", store, err, log)
+	}
+	return nil
+}
+
+// copyStore gives a node a store of its own. Contents are shared as links, as
+// they never change; databases are copied.
+func (l *Lab) copyStore(ctx context.Context, store, dir string) error {
+	if _, err := l.run(ctx, "cp", "-al", store, dir); err != nil {
+		return err
+	}
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || !slices.Contains([]string{".db", ".toml"}, filepath.Ext(path)) {
+			return err
+		}
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		return copyBytes(filepath.Join(store, rel), path)
+	})
+}
+
+// prune removes the stores of a kind that were not used for longest. The one
+// that is in use now becomes the newest.
+func (l *Lab) prune(kind, used string) error {
+	now := time.Now()
+	if err := os.Chtimes(used, now, now); err != nil {
+		return err
+	}
+	found, err := filepath.Glob(filepath.Join(l.Cache, kind+"-*"))
+	if err != nil {
+		return err
+	}
+	ages := map[string]time.Time{}
+	for _, dir := range found {
+		info, err := os.Stat(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another lab was faster
+		}
+		if err != nil {
+			return err
+		}
+		ages[dir] = info.ModTime()
+	}
+	slices.SortFunc(found, func(a, b string) int { return cmp.Or(ages[b].Compare(ages[a]), cmp.Compare(a, b)) })
+	for _, dir := range found[min(storesKept, len(found)):] {
+		l.logf("removing %s, which newer ones replace", dir)
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
