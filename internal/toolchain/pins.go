@@ -32,6 +32,13 @@ func pins() map[string]pin {
 		"k8s-strict":   {module: "k8s-strict", pkg: "."},
 		"wireguard-go": {module: "wireguard", pkg: "golang.zx2c4.com/wireguard"},
 
+		// Its UDP backend is C. Linked into the program, since its image holds no libraries for it.
+		"flanneld": {module: "flannel", pkg: "github.com/flannel-io/flannel", cgo: true, ldflags: "-linkmode external -extldflags -static"},
+		// The newest release in which the plugin is one of the reference plugins; flannel's own repository has no module of it.
+		"cni-flannel":    {module: "flannel-cni", pkg: "github.com/containernetworking/plugins/plugins/meta/flannel"},
+		"coredns":        {module: "coredns", pkg: "github.com/coredns/coredns"},
+		"metrics-server": {module: "metrics-server", pkg: "sigs.k8s.io/metrics-server/cmd/metrics-server"},
+
 		"cni-bridge":     cni("main/bridge"),
 		"cni-host-local": cni("ipam/host-local"),
 		"cni-loopback":   cni("main/loopback"),

@@ -75,7 +75,7 @@ func switchedOn(a *artifact.ClusterAddons) []string {
 		name string
 		on   bool
 	}{
-		{Flannel, a.CNI == Flannel},
+		{Flannel, a.CNI == Flannel}, {KubeProxy, a.KubeProxy}, {CoreDNS, a.CoreDNS}, {MetricsServer, a.MetricsServer},
 	} {
 		if addon.on {
 			out = append(out, addon.name)

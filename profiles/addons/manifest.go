@@ -16,7 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-//go:embed manifests/*.yaml.tmpl
+//go:embed manifests/*.tmpl
 var manifests embed.FS
 
 // configAnnotation on pods makes a workload roll when its configuration has
@@ -27,7 +27,7 @@ const configAnnotation = "imgforge.io/config"
 func render(name string, v *values) ([]Object, error) {
 	t, err := template.New(name+".yaml.tmpl").Option("missingkey=error").
 		Funcs(template.FuncMap{"quote": quote, "json": quote, "base64": base64Text, "text": text}).
-		ParseFS(manifests, "manifests/"+name+".yaml.tmpl")
+		ParseFS(manifests, "manifests/endpoint.tmpl", "manifests/"+name+".yaml.tmpl")
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"strings"
 
 	"github.com/imgforge/imgforge/internal/artifact"
 )
@@ -17,8 +18,11 @@ type values struct {
 	// kube-proxy has made the kubernetes Service work.
 	APIHost, APIPort string
 	EndpointURL      string
-	NetConf          string // flannel's net-conf.json
-	Facts            Facts
+	// PodsReachEndpoint: it is no loopback address, which in a pod is the pod's own.
+	PodsReachEndpoint bool
+	Domain            string // of the cluster, checked to be nothing but a domain
+	NetConf           string // flannel's net-conf.json
+	Facts             Facts
 }
 
 // vxlanOverhead is what flannel takes off its backend's MTU for pods: the outer
@@ -41,10 +45,24 @@ func newValues(c artifact.ClusterFile, f Facts) (*values, error) {
 	if err != nil {
 		return nil, err
 	}
+	domain, err := domainOf(c.Addons)
+	if err != nil {
+		return nil, err
+	}
+	host, err := netip.ParseAddr(endpoint.Hostname())
 	return &values{
-		ClusterAddons: c.Addons, Minor: minor, EndpointURL: c.EndpointURL,
-		APIHost: endpoint.Hostname(), APIPort: endpoint.Port(), NetConf: net, Facts: f,
+		ClusterAddons: c.Addons, Minor: minor, EndpointURL: c.EndpointURL, PodsReachEndpoint: err == nil && !host.IsLoopback(),
+		APIHost: endpoint.Hostname(), APIPort: endpoint.Port(), Domain: domain, NetConf: net, Facts: f,
 	}, nil
+}
+
+// domainOf is the cluster's domain. The Corefile has no quotes for it.
+func domainOf(a *artifact.ClusterAddons) (string, error) {
+	other := strings.Trim(a.ClusterDomain, "abcdefghijklmnopqrstuvwxyz0123456789-.")
+	if a.ClusterDomain == "" || other != "" {
+		return "", fmt.Errorf("clusterDomain %q of cluster.json is no domain", a.ClusterDomain)
+	}
+	return a.ClusterDomain, nil
 }
 
 // Image is the reference of an image by its name in the plan's table.
