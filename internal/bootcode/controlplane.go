@@ -1,4 +1,60 @@
 package bootcode
 
-// Codes of the kubelet and the control plane.
-var controlPlaneCodes = [...]Code{}
+// Codes of certificates, of the kubelet and of the control plane.
+const (
+	NodeUnread       = 601
+	LeafUnread       = 602
+	LeafForeign      = 603
+	LeafEnded        = 604
+	LeafExpiring     = 605
+	KubeletDown      = 611
+	APISilent        = 612
+	APIForeign       = 613
+	NodeRefused      = 614
+	NodeUnregistered = 615
+	NodeNotReady     = 616
+	PartDown         = 621
+	APINotReady      = 622
+)
+
+var controlPlaneCodes = [...]Code{
+	{NodeUnread, "node-unread", "kubelet", false,
+		"the files that say which node this is and of which cluster are missing or damaged, so nothing can be watched or shown",
+		"look at the claim of this node: it writes what is missing here"},
+	{LeafUnread, "leaf-unread", "kubelet", false,
+		"certificates of this node, or their keys, are missing or damaged",
+		"render the payload again, complete and unedited, and boot it"},
+	{LeafForeign, "leaf-foreign", "kubelet", false,
+		"certificates of this node do not belong to the key or the authority beside them, so whoever is shown them refuses them",
+		"render the payload from one store alone and boot it; put no certificate of another cluster, or of an older store, into the `extra` of the cluster file"},
+	{LeafEnded, "leaf-ended", "kubelet", false,
+		"certificates of this node have ended, so nobody accepts them any more",
+		"run `imgforge pki renew`, render again, and boot this machine with an empty disk from the new payload; when its clock is wrong, set that instead"},
+	{LeafExpiring, "leaf-expiring", "kubelet", true,
+		"certificates of this node end within 30 days, and after that it cannot boot",
+		"run `imgforge pki renew`, render again, and replace the machines one at a time, each with an empty disk and the new payload"},
+	{KubeletDown, "kubelet-down", "kubelet", false,
+		"the kubelet of this node does not run, or is not healthy",
+		"see why: it is the kubelet's own last word; a flag or setting in it is that of kubernetes.extraArgs in the cluster file"},
+	{APISilent, "api-silent", "kubelet", false,
+		"the API does not answer this node, although its mesh and its kubelet are well",
+		"look at the codes of the masters; with a floating address, whether a master holds it; with local endpoints, at haproxy of this node"},
+	{APIForeign, "api-foreign", "kubelet", false,
+		"who answers at the API's address was not certified by this cluster's authority",
+		"render this node's payload from the store of the cluster that it should join; or find out which other machine has the API's address"},
+	{NodeRefused, "node-refused", "kubelet", false,
+		"the API does not accept this node's certificate for this node's name",
+		"render this node's payload from the store of the cluster that it should join, and boot it"},
+	{NodeUnregistered, "node-unregistered", "kubelet", false,
+		"the API does not know this node: its kubelet has not registered it",
+		"see why: it is the kubelet's own last word"},
+	{NodeNotReady, "node-not-ready", "kubelet", false,
+		"this node is registered, and not Ready",
+		"see why; when it is the network of the pods, look at the step addons of the masters, or apply a network of your own where addons.cni is none"},
+	{PartDown, "part-down", "control-plane", false,
+		"a part of the control plane does not run on this master",
+		"see why: it is the part's own last word; a flag in it is that of kubernetes.extraArgs in the cluster file"},
+	{APINotReady, "api-not-ready", "control-plane", false,
+		"the API server of this master runs, and is not ready",
+		"see which check fails; etcd's is a matter of the step etcd"},
+}
