@@ -17,14 +17,13 @@ func cisItems() []cisItem {
 }
 
 func cisFiles() []cisItem {
-	manifest := func(component string) string { return manifestDir + "/" + component + ".yaml" }
 	var items []cisItem
 	for i, m := range []struct{ component, title string }{
 		{"kube-apiserver", "API server"}, {"kube-controller-manager", "controller manager"}, {"kube-scheduler", "scheduler"}, {"etcd", "etcd"},
 	} {
 		items = append(items,
-			cisItem{id: fmt.Sprintf("1.1.%d", 2*i+1), title: "The " + m.title + " pod specification has mode 600", check: onMasters(mode(0o600, manifest(m.component)))},
-			cisItem{id: fmt.Sprintf("1.1.%d", 2*i+2), title: "The " + m.title + " pod specification is owned by root:root", check: onMasters(ownedByRoot(manifest(m.component)))})
+			cisItem{id: fmt.Sprintf("1.1.%d", 2*i+1), title: "The " + m.title + " pod specification has mode 600", check: onMasters(mode(0o600, manifestOf(m.component)))},
+			cisItem{id: fmt.Sprintf("1.1.%d", 2*i+2), title: "The " + m.title + " pod specification is owned by root:root", check: onMasters(ownedByRoot(manifestOf(m.component)))})
 	}
 	admin, scheduler, manager := "/etc/kubernetes/admin.conf", "/etc/kubernetes/scheduler.conf", "/etc/kubernetes/controller-manager.conf"
 	return append(items,
@@ -136,7 +135,7 @@ func etcdDirectory(c *cisNode) error {
 
 // etcdConfined is what stands in for a user of its own.
 func etcdConfined(c *cisNode) error {
-	f, _ := c.file(manifestDir + "/etcd.yaml")
+	f, _ := c.file(etcdManifestPath)
 	var pod struct {
 		Spec struct {
 			Containers []struct {

@@ -56,7 +56,7 @@ type kubeletConfig struct {
 func newCISNode(doc *payload.Document) (*cisNode, error) {
 	c := &cisNode{doc: doc, flags: map[string]map[string]string{}}
 	for _, f := range doc.Files {
-		if !strings.HasPrefix(f.Path, manifestDir+"/") {
+		if !strings.HasPrefix(f.Path, manifestDir+"/") && f.Path != etcdManifestPath {
 			continue
 		}
 		var pod struct {
@@ -79,6 +79,15 @@ func newCISNode(doc *payload.Document) (*cisNode, error) {
 	}
 	config, _ := c.file(kubeletConfigPath)
 	return c, yaml.Unmarshal(config.Contents, &c.kubelet)
+}
+
+// manifestOf is where the payload puts a component's pod specification. etcd's is
+// copied from there by the helper, with the same mode and owner.
+func manifestOf(component string) string {
+	if component == "etcd" {
+		return etcdManifestPath
+	}
+	return manifestDir + "/" + component + ".yaml"
 }
 
 func splitFlags(args []string) map[string]string {
@@ -272,7 +281,7 @@ func TestCISChecksCanFail(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		doc.Files = append(doc.Files, artifact.File{Path: manifestDir + "/" + component + ".yaml", Mode: 0o666, User: "nobody", Contents: text})
+		doc.Files = append(doc.Files, artifact.File{Path: manifestOf(component), Mode: 0o666, User: "nobody", Contents: text})
 	}
 	for _, path := range []string{"admin.conf", "super-admin.conf", "scheduler.conf", "controller-manager.conf", "pki/apiserver.key", "pki/apiserver.crt", "pki/ca.crt"} {
 		doc.Files = append(doc.Files, artifact.File{Path: "/etc/kubernetes/" + path, Mode: 0o666, User: "nobody"})

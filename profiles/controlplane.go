@@ -19,6 +19,9 @@ const (
 	authenticationPath = "/etc/kubernetes/authentication.yaml"
 	auditLogDir        = "/var/log/kubernetes/audit"
 	etcdDataDir        = "/var/lib/etcd"
+	// etcdManifestPath is out of the kubelet's sight: the node helper puts etcd's
+	// manifest in place, with the members filled in, once it has decided which.
+	etcdManifestPath = "/etc/imgforge/etcd/etcd.yaml"
 )
 
 // staticPod fills master/static-pod.yaml.tmpl.
@@ -153,7 +156,7 @@ func perNode(p *plan.Plan, component string) bool {
 	})
 }
 
-// manifest is the pod's file in the kubelet's static pod folder.
+// manifest is the pod's file in the kubelet's static pod folder; etcd's lies apart.
 func (s *scope) manifest(pod staticPod, n plan.Node) (artifact.File, error) {
 	flags := s.plan.Kubernetes.Flags[pod.Name]
 	if len(flags) == 0 {
@@ -169,7 +172,11 @@ func (s *scope) manifest(pod staticPod, n plan.Node) (artifact.File, error) {
 	if err != nil {
 		return artifact.File{}, err
 	}
-	return artifact.File{Path: manifestDir + "/" + pod.Name + ".yaml", Mode: 0o600, Contents: []byte(text)}, nil
+	at := manifestDir + "/" + pod.Name + ".yaml"
+	if pod.Name == "etcd" {
+		at = etcdManifestPath
+	}
+	return artifact.File{Path: at, Mode: 0o600, Contents: []byte(text)}, nil
 }
 
 // mounts are the host paths that flags name, and nothing else of the host: a

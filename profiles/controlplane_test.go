@@ -96,7 +96,7 @@ func TestControlPlaneSeesItsOwnKeysOnly(t *testing.T) {
 	p := full(t)
 	doc := nodeDocument(t, p, "master-1")
 	for _, pod := range controlPlane(p) {
-		mounts, _ := hostPaths(t, contents(t, doc, manifestDir+"/"+pod.Name+".yaml"))
+		mounts, _ := hostPaths(t, contents(t, doc, manifestOf(pod.Name)))
 		want := map[string]bool{}
 		for _, f := range p.Kubernetes.Flags[pod.Name] {
 			switch {
@@ -127,7 +127,7 @@ func TestImagesFollowThePlan(t *testing.T) {
 	p.Images = changed
 	doc := nodeDocument(t, p, p.Nodes[0].Name)
 	for file, want := range map[string]string{
-		manifestDir + "/etcd.yaml": "lab/etcd:1", manifestDir + "/kube-apiserver.yaml": "lab/apiserver:1", "/etc/containerd/config.toml": "lab/pause:1",
+		etcdManifestPath: "lab/etcd:1", manifestDir + "/kube-apiserver.yaml": "lab/apiserver:1", "/etc/containerd/config.toml": "lab/pause:1",
 	} {
 		if !strings.Contains(contents(t, doc, file), `"`+want+`"`) {
 			t.Errorf("%s does not name %s", file, want)

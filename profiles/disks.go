@@ -40,12 +40,14 @@ func (s *scope) device(v volume, n plan.Node) string {
 	return ""
 }
 
-// diskUnits are what the kubelet waits for, so that no pod ever writes below a
-// folder whose disk is not mounted.
-func (s *scope) diskUnits() []string {
+// diskUnits mount the role's volumes, or those of the folders given. The kubelet
+// waits for them, so that no pod ever writes below a folder whose disk is not mounted.
+func (s *scope) diskUnits(folders ...string) []string {
 	var out []string
 	for _, v := range s.volumes() {
-		out = append(out, v.unit())
+		if len(folders) == 0 || slices.Contains(folders, v.folder) {
+			out = append(out, v.unit())
+		}
 	}
 	return out
 }

@@ -6,9 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/imgforge/imgforge/internal/payload"
 	"github.com/imgforge/imgforge/internal/testtool"
 )
 
@@ -30,8 +32,12 @@ func TestDisksOfEachNode(t *testing.T) {
 	if got := contents(t, master, "/etc/imgforge/disks/etcd"); got != "DEVICE=/dev/vdc\nFOLDER=/var/lib/etcd\nMODE=0700\n" {
 		t.Errorf("etcd: %s", got)
 	}
-	if unit := contents(t, master, kubeletUnitPath); !strings.Contains(unit, "Requires=imgforge-disk@etcd.service\nAfter=imgforge-disk@etcd.service\n") {
+	if unit := contents(t, master, kubeletUnitPath); !strings.Contains(unit, " imgforge-etcd-guard.service imgforge-disk@data.service imgforge-disk@etcd.service\nWants=") {
 		t.Errorf("the kubelet does not wait for etcd's disk:\n%s", unit)
+	}
+	i := slices.IndexFunc(master.Units, func(u payload.Unit) bool { return u.Name == unitGuard })
+	if i < 0 || strings.Count(master.Units[i].Contents, "=imgforge-claim.service imgforge-disk@etcd.service\n") != 2 {
+		t.Error("the guard does not wait for etcd's disk")
 	}
 }
 

@@ -13,9 +13,12 @@ import (
 
 // Units that other units order themselves by.
 const (
-	unitClaim      = "imgforge-claim.service"    // the node knows who it is
-	unitMesh       = "imgforge-mesh.service"     // the mesh address is on an interface; absent when mesh is none
-	unitFirewall   = "imgforge-firewall.service" // the nftables table is loaded
+	unitClaim      = "imgforge-claim.service"      // the node knows who it is
+	unitTime       = "imgforge-time.service"       // the clock can be right
+	unitGuard      = "imgforge-etcd-guard.service" // on masters: no manifest of etcd is in place that may not be
+	unitNode       = "imgforge-node.service"       // what the helper does while the node runs
+	unitMesh       = "imgforge-mesh.service"       // the mesh address is on an interface; absent when mesh is none
+	unitFirewall   = "imgforge-firewall.service"   // the nftables table is loaded
 	unitContainerd = "containerd.service"
 	unitKubelet    = "kubelet.service"
 )

@@ -72,8 +72,8 @@ func (s *shared) kubeletUnit() error {
 		command = append(command, systemdArgument("--"+f.Name+"="+f.Value))
 	}
 	text, err := render("common/kubelet.service", map[string]any{
-		"Claim": unitClaim, "Firewall": unitFirewall, "Mesh": unitMesh, "Containerd": unitContainerd,
-		"Command": append(command, "--node-labels=${LABELS}"), "Disks": s.diskUnits(),
+		"Requires": s.kubeletNeeds(), "Wants": []string{unitMesh, unitTime},
+		"Command": append(command, "--node-labels=${LABELS}"),
 	})
 	if err != nil {
 		return err
@@ -84,6 +84,15 @@ func (s *shared) kubeletUnit() error {
 	s.file(artifact.File{Path: kubeletUnitPath + ".d/10-kubeadm.conf", Mode: 0o600, Contents: []byte("# Hides the drop-in of this name under /usr.\n")})
 	s.unit(payload.Unit{Name: unitKubelet, Enabled: new(true), Dropins: proxyDropin(s.plan.Settings)})
 	return nil
+}
+
+// kubeletNeeds are the units without which it must not start.
+func (s *shared) kubeletNeeds() []string {
+	units := []string{unitClaim, unitFirewall, unitContainerd}
+	if s.isMaster() {
+		units = append(units, unitGuard)
+	}
+	return append(units, s.diskUnits()...)
 }
 
 // ownKubelet tells the shared unit who the node is. Labels that a kubelet may not

@@ -23,7 +23,7 @@ func TestKubeletFlags(t *testing.T) {
 		"  --hostname-override=${NODE} \\",
 		"  --node-ip=${ADDRESS} \\",
 		"  --node-labels=${LABELS}\n",
-		"Requires=imgforge-disk@data.service\n",
+		" imgforge-disk@data.service\nWants=",
 	} {
 		if !strings.Contains(unit, want) {
 			t.Errorf("the unit lacks %s:\n%s", want, unit)

@@ -59,39 +59,22 @@ func kernelModules(s *shared) []string {
 	return modules
 }
 
-// time sets the zone and the servers, and holds the kubelet until the clock is
-// set, but not for longer than a minute: certificates are valid from a day
-// before they were made, and a node without time servers must still boot.
+// time sets the zone and the servers. What waits for the clock is the helper's own
+// step, which knows what it must be right for.
 func (s *shared) time() error {
 	zone := s.plan.Settings.Timezone
 	if zone == "" || strings.HasPrefix(zone, "/") || strings.Contains(zone, "..") {
 		return fmt.Errorf("%q is not the name of a time zone", zone)
 	}
 	s.link("/etc/localtime", "../usr/share/zoneinfo/"+zone)
-	if s.plan.OS.NetworkManager { // Fedora CoreOS, which has chrony
-		if len(s.plan.Settings.NTP) > 0 {
-			if err := s.fill("/etc/chrony.conf", 0o644, "common/chrony.conf", s.plan.Settings.NTP); err != nil {
-				return err
-			}
-		}
-		s.unit(timeWait("chrony-wait.service"))
+	switch ntp := s.plan.Settings.NTP; {
+	case len(ntp) == 0:
 		return nil
+	case s.plan.OS.NetworkManager: // Fedora CoreOS, which has chrony
+		return s.fill("/etc/chrony.conf", 0o644, "common/chrony.conf", ntp)
+	default:
+		return s.fill("/etc/systemd/timesyncd.conf.d/50-imgforge.conf", 0o644, "common/timesyncd.conf", strings.Join(ntp, " "))
 	}
-	if len(s.plan.Settings.NTP) > 0 {
-		servers := strings.Join(s.plan.Settings.NTP, " ")
-		if err := s.fill("/etc/systemd/timesyncd.conf.d/50-imgforge.conf", 0o644, "common/timesyncd.conf", servers); err != nil {
-			return err
-		}
-	}
-	s.unit(timeWait("systemd-time-wait-sync.service"))
-	return nil
-}
-
-// timeWait enables the system's own unit before time-sync.target, bounded.
-func timeWait(name string) payload.Unit {
-	return payload.Unit{Name: name, Enabled: new(true), Dropins: []payload.Dropin{
-		{Name: "50-imgforge.conf", Contents: "[Service]\nTimeoutStartSec=60s\n"},
-	}}
 }
 
 // link adds a symbolic link.

@@ -2,9 +2,9 @@ package bootcode
 
 // Codes of the clock.
 const (
-	TimeUnset   = 201
-	TimeBefore  = 202
-	LeafExpired = 203
+	TimeUnset  = 201
+	TimeBefore = 202
+	TimeAfter  = 203
 )
 
 var timeCodes = [...]Code{
@@ -14,7 +14,7 @@ var timeCodes = [...]Code{
 	{TimeBefore, "clock-behind", "time", false,
 		"the clock of this node stands before the day its certificates begin, so nobody would accept them; the kubelet waits",
 		"set the machine's own clock, or let the node reach the time servers of ntp in the cluster file (UDP port 123); this node goes on by itself"},
-	{LeafExpired, "leaf-expired", "time", false,
+	{TimeAfter, "clock-past-leaf", "time", false,
 		"by the clock of this node its certificates have ended, so nobody would accept them; the kubelet waits",
 		"when the clock shown here is wrong, set it: this node goes on by itself; when it is right, run `imgforge pki renew`, render again, and boot this machine with an empty disk from the new payload"},
 }

@@ -121,7 +121,9 @@ func endpointTexts(t *testing.T) map[int]string {
 func partText(t *testing.T) string {
 	var w words
 	s := supervisor{report: &w}
-	s.ended("status", once(t.Context(), part{"status", func(context.Context) error { return errors.New("listen tcp 192.168.66.11:9440: bind: address already in use") }}))
+	s.ended("status", once(t.Context(), part{"status", func(context.Context) error {
+		return errors.New("listen tcp 192.168.66.11:9440: bind: address already in use")
+	}}))
 	return w.all() + "\n"
 }
 

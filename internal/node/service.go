@@ -49,9 +49,7 @@ func (s service) parts(role string) []part {
 	var out []part
 	if role == "master" {
 		out = append(out,
-			part{"etcd", func(ctx context.Context) error {
-				return etcd.Run(ctx, etcd.Options{Root: s.o.root, Report: s.log})
-			}})
+			part{"etcd", s.etcd})
 	}
 	return out
 }
@@ -71,18 +69,44 @@ func (s service) run(ctx context.Context) error {
 	return nil
 }
 
+// guarded is there once the guard has seen etcd's folder with its disk mounted. Until
+// then an empty folder says nothing.
+const guarded = "/run/imgforge/etcd-guarded"
+
 // guard lets the kubelet start only when no manifest of etcd can do harm.
 func (s service) guard(ctx context.Context) error {
 	for {
 		err := etcd.Guard(etcd.Options{Root: s.o.root, Report: s.log})
-		if err == nil || !s.o.keepTrying {
+		if err == nil {
+			return host{root: s.o.root}.place([]artifact.File{{Path: guarded}})
+		}
+		if !s.o.keepTrying {
 			return err
 		}
 		fmt.Fprintln(s.log.Stderr, err)
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, s.o.pause) {
 			return err
-		case <-time.After(s.o.pause):
 		}
+	}
+}
+
+// etcd makes and keeps this node a member.
+func (s service) etcd(ctx context.Context) error {
+	for !(host{root: s.o.root}).exists(guarded) {
+		s.log.Waiting(step.Etcd, "for imgforge-etcd-guard.service, which waits for the disk of etcd if it has one")
+		if !sleep(ctx, 200*time.Millisecond) {
+			return nil
+		}
+	}
+	return etcd.Run(ctx, etcd.Options{Root: s.o.root, Report: s.log})
+}
+
+// sleep returns false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }

@@ -68,8 +68,14 @@ func TestGuardKeepsTrying(t *testing.T) {
 	if err := s.guard(t.Context()); !errors.Is(err, bootcode.Fail(bootcode.EtcdUnable, "")) {
 		t.Errorf("without node.json: %v", err)
 	}
+	if _, err := os.Stat(m.path(guarded)); err == nil {
+		t.Error("etcd may begin though the guard has seen nothing")
+	}
 	s.o.keepTrying = true
 	if err := s.guard(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(m.path(guarded)); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(m.stderr.String(), "522 etcd-unable") {

@@ -62,10 +62,8 @@ func (s *supervisor) keep(ctx context.Context, p part) {
 		if time.Since(began) > s.longest {
 			pause = s.first
 		}
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, pause) {
 			return
-		case <-time.After(pause):
 		}
 	}
 }

@@ -103,14 +103,14 @@ func TestExtraArgsAreMergedAndSorted(t *testing.T) {
 	}
 }
 
-func TestFoundedEtcdCanNeverFound(t *testing.T) {
-	c := parse(t, nostromo)
-	if state, _ := flagValue(mustPlan(t, c, Facts{}), ComponentEtcd, "initial-cluster-state"); state != "new" {
-		t.Errorf("a cluster that was never founded starts with %q", state)
-	}
-	c.Etcd.Founded = true
-	if state, _ := flagValue(mustPlan(t, c, Facts{}), ComponentEtcd, "initial-cluster-state"); state != "existing" {
-		t.Errorf("a founded cluster starts with %q", state)
+// Which members etcd starts with is not the plan's to say: a value that was true
+// once would found a second cluster later.
+func TestMembersAreLeftToTheNode(t *testing.T) {
+	p := mustPlan(t, parse(t, nostromo), Facts{})
+	for flag, want := range map[string]string{"initial-cluster": "${INITIAL_CLUSTER}", "initial-cluster-state": "${INITIAL_CLUSTER_STATE}"} {
+		if got, _ := flagValue(p, ComponentEtcd, flag); got != want {
+			t.Errorf("--%s=%s", flag, got)
+		}
 	}
 }
 

@@ -87,12 +87,9 @@ func loopbackFlags(name string) map[string]string {
 }
 
 // etcdFlags are kubeadm's for etcd 3.6, none of them of the --experimental- kind
-// that 3.7 removed.
+// that 3.7 removed. Which members there are when a node's etcd starts, only the node
+// can tell, by asking the others: its helper fills the two variables.
 func etcdFlags(p *Plan) map[string]string {
-	state := "new"
-	if p.Etcd.Founded {
-		state = "existing"
-	}
 	return map[string]string{
 		"name":                           "${NODE}",
 		"data-dir":                       "/var/lib/etcd",
@@ -101,8 +98,8 @@ func etcdFlags(p *Plan) map[string]string {
 		"listen-peer-urls":               "https://${ADDRESS}:2380",
 		"initial-advertise-peer-urls":    "https://${ADDRESS}:2380",
 		"listen-metrics-urls":            "http://127.0.0.1:2381",
-		"initial-cluster":                p.Etcd.InitialCluster,
-		"initial-cluster-state":          state,
+		"initial-cluster":                "${INITIAL_CLUSTER}",
+		"initial-cluster-state":          "${INITIAL_CLUSTER_STATE}",
 		"initial-cluster-token":          p.Etcd.Token,
 		"cert-file":                      pkiDir + "etcd/server.crt",
 		"key-file":                       pkiDir + "etcd/server.key",

@@ -75,14 +75,11 @@ func etcdOf(c *spec.Cluster, sizes []roleSize, nodes []Node) Etcd {
 			founders = s.founders
 		}
 	}
-	var members []string
 	for _, n := range nodes {
 		if n.Role == Master && n.Slot <= founders {
 			e.Founders = append(e.Founders, n.Name)
-			members = append(members, fmt.Sprintf("%s=https://%s:2380", n.Name, n.Address))
 		}
 	}
-	e.InitialCluster = strings.Join(members, ",")
 	return e
 }
 

@@ -158,12 +158,11 @@ type Budget struct {
 
 // Etcd is the store's membership.
 type Etcd struct {
-	Founded        bool     `json:"founded"`
-	RestoreFrom    string   `json:"restoreFrom,omitempty"`
-	Token          string   `json:"token"`    // initial-cluster-token, derived from the cluster name
-	Founders       []string `json:"founders"` // node names, the founding slots
-	InitialCluster string   `json:"initialCluster"`
-	DataDisk       string   `json:"dataDisk,omitempty"`
+	Founded     bool     `json:"founded"`
+	RestoreFrom string   `json:"restoreFrom,omitempty"`
+	Token       string   `json:"token"`    // initial-cluster-token, derived from the cluster name
+	Founders    []string `json:"founders"` // node names, the founding slots
+	DataDisk    string   `json:"dataDisk,omitempty"`
 }
 
 // Ingress is what proxies forward to workers.

@@ -4,6 +4,7 @@ package plan
 const (
 	etcdClientPort = 2379
 	etcdPeerPort   = 2380
+	etcdAskPort    = 2383
 	kubeletPort    = 10250
 	statusPort     = 9440
 	vxlanPort      = 8472 // Linux's own VXLAN port, flannel's default
@@ -33,6 +34,7 @@ func masterPorts(p *Plan) []Port {
 		{Role: Master, Proto: "tcp", Port: apiserverPort, From: "pods", For: "kube-apiserver, for pods on this node"},
 		{Role: Master, Proto: "tcp", Port: etcdClientPort, From: "masters", For: "etcd clients"},
 		{Role: Master, Proto: "tcp", Port: etcdPeerPort, From: "masters", For: "etcd peers"},
+		{Role: Master, Proto: "tcp", Port: etcdAskPort, From: "masters", For: "imgforge-node, what each knows of etcd"},
 	}
 	if p.Endpoint.Mode == "vip" {
 		out = append(out,

@@ -207,7 +207,8 @@ func TestKubernetesDecodesEveryObject(t *testing.T) {
 				}
 				want := map[string]string{"/var/lib/kubelet/config.yaml": "KubeletConfiguration", "/etc/kubernetes/kubelet.conf": "Config"}
 				if r.Name == "master" {
-					for _, pod := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "haproxy"} {
+					want["/etc/imgforge/etcd/etcd.yaml"] = "Pod/etcd"
+					for _, pod := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "haproxy"} {
 						want["/etc/kubernetes/manifests/"+pod+".yaml"] = "Pod/" + pod
 					}
 					for path, kind := range map[string]string{"authentication.yaml": "AuthenticationConfiguration", "encryption.yaml": "EncryptionConfiguration",

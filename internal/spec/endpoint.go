@@ -98,6 +98,7 @@ func listeners() []listener {
 	return []listener{
 		{port: 8443, what: "kube-apiserver itself", tcp: true}, {port: 2379, what: "etcd clients", tcp: true},
 		{port: 2380, what: "etcd peers", tcp: true}, {port: 2381, what: "etcd metrics", tcp: true},
+		{port: 2383, what: "what masters ask each other about etcd", tcp: true},
 		{port: 10248, what: "the kubelet's health", tcp: true}, {port: 10249, what: "kube-proxy's metrics", tcp: true},
 		{port: 10250, what: "the kubelet", tcp: true}, {port: 10256, what: "kube-proxy's health", tcp: true},
 		{port: 10257, what: "kube-controller-manager", tcp: true}, {port: 10259, what: "kube-scheduler", tcp: true},

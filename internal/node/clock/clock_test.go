@@ -120,7 +120,7 @@ func TestClockIsWaitedFor(t *testing.T) {
 // While the clock cannot be right the step holds on, also past its bound, and goes
 // on by itself when it can.
 func TestClockThatCannotBeRight(t *testing.T) {
-	for number, wrong := range map[int]time.Time{bootcode.TimeBefore: begin().Add(-time.Second), bootcode.LeafExpired: end().Add(time.Second)} {
+	for number, wrong := range map[int]time.Time{bootcode.TimeBefore: begin().Add(-time.Second), bootcode.TimeAfter: end().Add(time.Second)} {
 		c := newClocked(t, wrong)
 		code := fmt.Sprintf("code %d ", number)
 		c.says = func(line string) {
@@ -159,7 +159,7 @@ func TestEveryCodeHasItsText(t *testing.T) {
 		if code.Step != step.Time {
 			continue
 		}
-		now := map[int]time.Time{bootcode.TimeUnset: within(), bootcode.TimeBefore: time.Unix(0, 0), bootcode.LeafExpired: end().AddDate(0, 0, 20)}[code.Number]
+		now := map[int]time.Time{bootcode.TimeUnset: within(), bootcode.TimeBefore: time.Unix(0, 0), bootcode.TimeAfter: end().AddDate(0, 0, 20)}[code.Number]
 		c := newClocked(t, now)
 		ctx, cancel := context.WithCancel(t.Context())
 		c.says = func(line string) {

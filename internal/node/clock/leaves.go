@@ -39,7 +39,7 @@ func (o Options) judge() *bootcode.Failure {
 		case now.Before(l.NotBefore):
 			return bootcode.Fail(bootcode.TimeBefore, "the clock says %s, and %s begins %s", stamp(now), l.path, stamp(l.NotBefore))
 		case now.After(l.NotAfter):
-			return bootcode.Fail(bootcode.LeafExpired, "the clock says %s, and %s ended %s", stamp(now), l.path, stamp(l.NotAfter))
+			return bootcode.Fail(bootcode.TimeAfter, "the clock says %s, and %s ended %s", stamp(now), l.path, stamp(l.NotAfter))
 		}
 	}
 	return nil

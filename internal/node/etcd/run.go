@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
@@ -144,7 +145,10 @@ func (n *node) run(ctx context.Context) error {
 		next := n.o.Pace
 		if !listening {
 			err := n.serve(ctx, server)
-			if listening = err == nil; err != nil {
+			switch listening = err == nil; {
+			case errors.Is(err, syscall.EADDRNOTAVAIL):
+				n.o.Report.Waiting(step.Etcd, "for the mesh, which gives this node the address "+n.address)
+			case err != nil:
 				n.report(bootcode.EtcdStepFailed, err.Error())
 			}
 		}
