@@ -113,7 +113,7 @@ func newRoot(app *forge.App) *cobra.Command {
 	})
 	root.AddCommand(
 		newInit(app), newValidate(app), newPlan(app), newBuild(app), newRender(app), newClaims(app),
-		newPKI(app), newSecret(app), newKubeconfig(app), newMeshConfig(app), newVerify(app),
+		newPKI(app), newSecret(app), newKubeconfig(app), newMeshConfig(app), newVerify(app), newTest(app), newDoctor(app),
 		newSchema(), newVersion(),
 	)
 	return root

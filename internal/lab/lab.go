@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// Config says where a lab finds its programs and leaves its files. All fields must be set.
+// Config says where a lab finds its programs and leaves its files. All fields but Hold must be set.
 type Config struct {
 	// Tool returns the path of a program by its usual name.
 	Tool func(name string) (string, error)
@@ -27,8 +27,10 @@ type Config struct {
 	Cache string
 	// Artifacts takes consoles, journals and logs of pods, which stay after Close.
 	Artifacts string
-	// Log takes progress.
+	// Log takes progress; see [Progress].
 	Log io.Writer
+	// Hold, when set, is called before anything is taken down.
+	Hold func(context.Context, *Trial)
 }
 
 // Lab owns everything that was made for one run.

@@ -18,6 +18,7 @@ type Network struct {
 	// gateway is the switch's own address.
 	gateway netip.Prefix
 	ports   atomic.Int32
+	asked   atomic.Int64 // questions to the DNS server
 }
 
 // Network makes a switch whose own address is the nodes' gateway.

@@ -74,6 +74,15 @@ func (l *Lab) Programs(names ...string) (string, error) {
 
 // Boot makes a node and powers it on. It returns when its first process runs.
 func (l *Lab) Boot(ctx context.Context, o NodeOptions) (*Node, error) {
+	n, err := l.Make(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return n, n.PowerOn(ctx)
+}
+
+// Make makes a node that is switched off.
+func (l *Lab) Make(ctx context.Context, o NodeOptions) (*Node, error) {
 	dir := filepath.Join(l.work, o.Name)
 	n := &Node{Name: o.Name, lab: l, made: o, root: filepath.Join(dir, "root"), state: filepath.Join(dir, "state")}
 	if err := os.RemoveAll(dir); err != nil {
@@ -83,7 +92,7 @@ func (l *Lab) Boot(ctx context.Context, o NodeOptions) (*Node, error) {
 		return nil, fmt.Errorf("node %s: %w", o.Name, err)
 	}
 	l.later("node "+n.Name, n.PowerOff)
-	return n, n.PowerOn(ctx)
+	return n, nil
 }
 
 // PowerOn boots a node, the first time or with what it kept on its disk.

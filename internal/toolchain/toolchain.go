@@ -168,3 +168,15 @@ func Root(dir string) (string, error) {
 		}
 	}
 }
+
+// Helper builds the node helper of the source tree at root into dir. The same
+// sources give the same bytes, whatever was committed since.
+func Helper(ctx context.Context, root, dir string) (string, error) {
+	path := filepath.Join(dir, "imgforge-node")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, "./cmd/imgforge-node")
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build imgforge-node: %w\n%s", err, bytes.TrimSpace(out))
+	}
+	return path, nil
+}

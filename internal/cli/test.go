@@ -1,0 +1,204 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imgforge/imgforge/internal/forge"
+	"github.com/imgforge/imgforge/internal/lab"
+	"github.com/imgforge/imgforge/internal/toolchain"
+)
+
+// testOptions choose what the lab boots and where it leaves its report.
+type testOptions struct {
+	topologies     []string
+	report, source string
+	markdown       string
+	keep, list     bool
+}
+
+func newTest(app *forge.App) *cobra.Command {
+	var o testOptions
+	cmd := &cobra.Command{
+		Use:   "test",
+		Short: "Boot a cluster in a lab on this machine and say what held",
+		Long: `Test boots nodes from payloads as they are, on a network that leads nowhere, watches them assemble themselves, cuts
+their power, and leaves a report: when each step was reached, counted from power-on, and what each check saw.
+
+Nodes are systemd-nspawn containers (root, on Debian) or virtual machines (qemu, no root), as the topology says; --list
+shows them. Everything that runs in them is built from the source tree: the first run takes long.`,
+		Example: "  imgforge test --list\n  imgforge test --topology tinc-vip --report lab",
+		Args:    exact(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.list {
+				return listTopologies(cmd.OutOrStdout())
+			}
+			return runTest(cmd.Context(), app, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().StringArrayVar(&o.topologies, "topology", nil, "cluster to boot, see --list; can be given several times")
+	cmd.Flags().BoolVar(&o.list, "list", false, "list the topologies")
+	cmd.Flags().StringVar(&o.report, "report", "lab-report", "folder for report.json, report.md and what the nodes wrote")
+	cmd.Flags().StringVar(&o.markdown, "markdown", "", "write report.md to this file too")
+	cmd.Flags().StringVar(&o.source, "source", ".", "source tree of imgforge, at or below")
+	cmd.Flags().BoolVar(&o.keep, "keep", false, "keep the nodes until interrupted, and say how to look inside")
+	return cmd
+}
+
+func listTopologies(w io.Writer) error {
+	for _, t := range lab.Topologies() {
+		if _, err := fmt.Fprintf(w, "%-16s %-15s %s\n", t.Name, t.Kind, t.About); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runTest runs topologies one after the other and writes the report, also of a failure.
+func runTest(ctx context.Context, _ *forge.App, o testOptions, out, progress io.Writer) error {
+	var chosen []lab.Topology
+	for _, name := range o.topologies {
+		t, err := lab.Find(name)
+		if err != nil {
+			return usagef("%v; see imgforge test --list", err)
+		}
+		chosen = append(chosen, t)
+	}
+	if len(chosen) == 0 {
+		return usagef("name a topology: see imgforge test --list")
+	}
+	b, err := newBench(ctx, o, progress)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	for _, t := range chosen {
+		if err := lab.Unable(t.Kind, b.config.Tool); err != nil {
+			return usagef("%s: %v", t.Name, err)
+		}
+	}
+	return b.run(ctx, chosen, out)
+}
+
+// bench is what all topologies of one command line share.
+type bench struct {
+	options  testOptions
+	config   lab.Config
+	progress *lab.Progress
+	report   *lab.Report
+	temp     string
+}
+
+func newBench(ctx context.Context, o testOptions, progress io.Writer) (*bench, error) {
+	root, err := toolchain.Root(o.source)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{options: o, progress: lab.NewProgress(progress, isTerminal(progress))}
+	if b.temp, err = os.MkdirTemp("", "imgforge-test-"); err != nil {
+		return nil, err
+	}
+	helper := sync.OnceValues(func() (string, error) { return toolchain.Helper(ctx, root, b.temp) })
+	b.config = lab.Config{Cache: filepath.Join(cache, "imgforge", "lab"), Log: b.progress, Tool: func(name string) (string, error) {
+		if name == "imgforge-node" {
+			return helper()
+		}
+		return toolchain.Path(ctx, root, name)
+	}}
+	if o.keep {
+		b.config.Hold = b.hold
+	}
+	if b.report, err = lab.NewReport(ctx, b.config, root); err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) close() {
+	b.progress.Close()
+	os.RemoveAll(b.temp)
+}
+
+// hold keeps the nodes until the command is interrupted.
+func (b *bench) hold(ctx context.Context, t *lab.Trial) {
+	fmt.Fprintf(b.progress, "the nodes stay until you interrupt this. To look inside:\n%s", t.HowToLook())
+	<-ctx.Done()
+}
+
+// run runs topologies and writes the report after each.
+func (b *bench) run(ctx context.Context, chosen []lab.Topology, out io.Writer) error {
+	begun := time.Now()
+	b.report.Started = begun.UTC()
+	var errs []error
+	for _, t := range chosen {
+		config := b.config
+		config.Artifacts = filepath.Join(b.options.report, t.Name)
+		outcome, err := lab.Run(ctx, config, t)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", t.Name, err))
+		}
+		b.report.Topologies = append(b.report.Topologies, outcome)
+		b.report.Seconds = time.Since(begun).Seconds()
+		if err := b.write(config); err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	for _, line := range b.report.Summary() {
+		fmt.Fprintln(out, line)
+	}
+	fmt.Fprintf(out, "report: %s\n", filepath.Join(b.options.report, "report.md"))
+	return errors.Join(errs...)
+}
+
+// write puts the report into its folder.
+func (b *bench) write(config lab.Config) error {
+	b.report.Finish(config)
+	var text strings.Builder
+	if err := b.report.Markdown(&text); err != nil {
+		return err
+	}
+	var data strings.Builder
+	if err := printJSON(&data, b.report); err != nil {
+		return err
+	}
+	files := map[string]string{filepath.Join(b.options.report, "report.json"): data.String(), filepath.Join(b.options.report, "report.md"): text.String()}
+	if b.options.markdown != "" {
+		files[b.options.markdown] = text.String()
+	}
+	if err := os.MkdirAll(b.options.report, 0o755); err != nil {
+		return err
+	}
+	for path, content := range files {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isTerminal tells whether a stream shows its text to a person.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+}

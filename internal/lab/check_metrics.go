@@ -1,0 +1,48 @@
+package lab
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+)
+
+// metricsSigner judges the certificate that metrics-server serves and the one by
+// which the API server knows it, and returns the authority's name.
+func (t *Trial) metricsSigner(ctx context.Context, o *operator, store map[string]*x509.Certificate) (string, error) {
+	var service struct {
+		Spec struct {
+			CABundle []byte `json:"caBundle"`
+			Insecure bool   `json:"insecureSkipTLSVerify"`
+		} `json:"spec"`
+	}
+	if err := t.anyMaster(ctx, o, "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io", &service); err != nil {
+		return "", err
+	}
+	block, _ := pem.Decode(service.Spec.CABundle)
+	if service.Spec.Insecure || block == nil {
+		return "", errors.New("the API server does not verify metrics-server")
+	}
+	authority, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return "", err
+	}
+	if err := chains(authority, store); err != nil {
+		return "", fmt.Errorf("the authority of metrics-server: %w", err)
+	}
+	var address struct {
+		Spec struct {
+			ClusterIP string `json:"clusterIP"`
+		} `json:"spec"`
+	}
+	if err := t.anyMaster(ctx, o, "/api/v1/namespaces/kube-system/services/metrics-server", &address); err != nil {
+		return "", err
+	}
+	chain, err := t.masters()[0].serves(ctx, net.JoinHostPort(address.Spec.ClusterIP, "443"))
+	if err != nil {
+		return "", fmt.Errorf("metrics-server: %w", err)
+	}
+	return authority.Subject.CommonName, chains(chain[0], map[string]*x509.Certificate{"": authority}, "")
+}

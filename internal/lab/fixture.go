@@ -1,0 +1,151 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/imgforge/imgforge/internal/plan"
+)
+
+// fixture is what containers are made of, and those that were made.
+type fixture struct {
+	wire                   *Network
+	tree, programs, images string
+	nodes                  []*Node
+}
+
+// gateway is the switch's own address, in the network that stands for the provider's.
+func gateway() netip.Prefix { return netip.MustParsePrefix("10.99.0.254/24") }
+
+// nodePrograms are what a system extension would bring.
+func nodePrograms() []string {
+	return []string{nodeHelper, "kubelet", "kubectl", "containerd", "containerd-shim-runc-v2", "ctr", "etcdctl",
+		"cni-bridge", "cni-host-local", "cni-loopback", "cni-portmap"}
+}
+
+// Containers makes what all nodes are made of, and the network that they are plugged to.
+func (t *Trial) Containers(ctx context.Context) (err error) {
+	t.live("making the Debian tree")
+	if t.tree, err = t.Tree(ctx); err != nil {
+		return err
+	}
+	t.live("making the container images")
+	if t.images, err = t.ImageStore(ctx, t.Plan.Images); err != nil {
+		return err
+	}
+	if t.programs, err = t.Programs(nodePrograms()...); err != nil {
+		return err
+	}
+	if t.wire, err = t.Network(ctx, gateway()); err != nil {
+		return err
+	}
+	return t.wire.provide(ctx, metadataAddresses(t.Plan))
+}
+
+// Make makes a container with a payload of the output folder, such as
+// roles/master.ign, and leaves it switched off.
+func (t *Trial) Make(ctx context.Context, name, payload string) (*Node, error) {
+	data, err := t.Payload(payload)
+	if err != nil {
+		return nil, err
+	}
+	return t.MakeFrom(ctx, name, data)
+}
+
+// MakeFrom is Make with the bytes of a payload.
+func (t *Trial) MakeFrom(ctx context.Context, name string, payload []byte) (*Node, error) {
+	n, err := t.Lab.Make(ctx, NodeOptions{Name: name, Payload: payload, Tree: t.tree, Programs: t.programs, Store: t.images,
+		Network: t.wire, Address: t.below(name)})
+	if err != nil {
+		return nil, err
+	}
+	t.nodes = append(t.nodes, n)
+	t.result.Nodes = append(t.result.Nodes, name)
+	return n, nil
+}
+
+// below is the address that the provider's DHCP would give to a node: none when
+// the payload sets its own.
+func (t *Trial) below(name string) netip.Prefix {
+	if t.Plan.Network.Mesh == "none" {
+		return netip.Prefix{}
+	}
+	for i, n := range t.Plan.Nodes {
+		if n.Name != name {
+			continue
+		}
+		host, _, _ := strings.Cut(n.Endpoint, ":")
+		address, err := netip.ParseAddr(host)
+		if err != nil {
+			address = netip.AddrFrom4([4]byte{10, 99, 0, byte(100 + i)})
+		}
+		return netip.PrefixFrom(address, gateway().Bits())
+	}
+	return netip.Prefix{}
+}
+
+// nodesOf are the containers of a role.
+func (t *Trial) nodesOf(role string) (nodes []*Node) {
+	for _, n := range t.nodes {
+		if made, ok := t.Plan.Node(n.Name); ok && made.Role == role {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// masters are the containers that run the control plane.
+func (t *Trial) masters() []*Node { return t.nodesOf(plan.Master) }
+
+// others are all containers but one.
+func (t *Trial) others(than *Node) []*Node {
+	return slices.DeleteFunc(slices.Clone(t.nodes), func(n *Node) bool { return n == than })
+}
+
+// PowerOn powers nodes on, all at once, and returns when the first got power.
+func PowerOn(ctx context.Context, nodes []*Node) (time.Time, error) {
+	err := together(nodes, func(n *Node) error { return n.PowerOn(ctx) })
+	var first time.Time
+	for _, n := range nodes {
+		if first.IsZero() || n.PoweredOn.Before(first) {
+			first = n.PoweredOn
+		}
+	}
+	return first, err
+}
+
+// powerCycle cuts the power of all nodes, then gives it back.
+func (t *Trial) powerCycle(ctx context.Context) (time.Time, error) {
+	if err := together(t.nodes, func(n *Node) error { return n.PowerOff(ctx) }); err != nil {
+		return time.Time{}, fmt.Errorf("power off: %w", err)
+	}
+	return PowerOn(ctx, t.nodes)
+}
+
+// metadataAddresses are those that the plan closes to pods.
+func metadataAddresses(p *plan.Plan) (addresses []string) {
+	for _, a := range p.Platform.Metadata {
+		if prefix, err := netip.ParsePrefix(a); err == nil {
+			a = prefix.Addr().String()
+		}
+		if address, err := netip.ParseAddr(a); err == nil && address.Is4() {
+			addresses = append(addresses, a)
+		}
+	}
+	return addresses
+}
+
+// HowToLook says how a person gets into the nodes, one line for each.
+func (t *Trial) HowToLook() string {
+	var b strings.Builder
+	for _, n := range t.nodes {
+		if n.leader != 0 {
+			fmt.Fprintf(&b, "  %-10s nsenter --target %d --all --wd=/\n", n.Name, n.leader)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,47 @@
+package lab
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+)
+
+// The server answers what Go's own resolver, a different reader, would accept as
+// well: here the lab's client asks over a real socket.
+func TestNames(t *testing.T) {
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var asked atomic.Int64
+	want := netip.MustParseAddr("192.0.2.7")
+	go answerNames(conn, want, &asked)
+	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "udp4", conn.LocalAddr().String())
+	}}
+	got, err := resolver.LookupNetIP(t.Context(), "ip4", OutsideName+".")
+	if err != nil || len(got) != 1 || got[0].Unmap() != want {
+		t.Errorf("Go's resolver finds %v, %v; want %s", got, err, want)
+	}
+	if got, err := resolver.LookupNetIP(t.Context(), "ip4", "nobody.lab.example."); err == nil {
+		t.Errorf("Go's resolver finds %v for a name that there is none of", got)
+	}
+	client, err := net.Dial("udp4", conn.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if got, err := askName(client, OutsideName); err != nil || got != want {
+		t.Errorf("asked %s, %v; want %s", got, err, want)
+	}
+	if _, err := askName(client, "nobody.lab.example"); err == nil {
+		t.Error("a name that there is none of has an address")
+	}
+	if asked.Load() < 3 {
+		t.Errorf("%d questions counted", asked.Load())
+	}
+}

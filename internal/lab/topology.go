@@ -1,0 +1,70 @@
+package lab
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// topologyFiles are the cluster files of the topologies, as a user would write them.
+//
+//go:embed topology/*.yaml
+var topologyFiles embed.FS
+
+// Kinds of node.
+const (
+	Container = "systemd-nspawn" // native speed, on the machine's own kernel
+	Machine   = "qemu"           // a kernel of its own, and Ignition in the initrd
+)
+
+// Topology is a cluster that the lab boots, and what it must show.
+type Topology struct {
+	Name  string
+	About string // one line
+	Kind  string // of its nodes
+	// Cluster is the cluster file.
+	Cluster string
+	// Play boots the cluster, notes the steps and makes the checks. An error ends
+	// the trial; a check that fails does not.
+	Play func(context.Context, *Trial) error
+}
+
+// Topologies lists every topology by its name.
+func Topologies() []Topology {
+	return []Topology{
+		tincVIP(),
+	}
+}
+
+// Find returns a topology by its name.
+func Find(name string) (Topology, error) {
+	var names []string
+	for _, t := range Topologies() {
+		if t.Name == name {
+			return t, nil
+		}
+		names = append(names, t.Name)
+	}
+	return Topology{}, fmt.Errorf("there is no topology %q: choose from %s", name, strings.Join(names, ", "))
+}
+
+// clusterFile is an embedded cluster file; topologies name those that exist.
+func clusterFile(name string) string {
+	data, err := topologyFiles.ReadFile("topology/" + name + ".yaml")
+	if err != nil {
+		return "# " + err.Error()
+	}
+	return string(data)
+}
+
+// existing are the nodes of a trial that are not reserved, in the plan's order.
+func (t *Trial) existing() (names []string) {
+	for _, n := range t.Plan.Nodes {
+		if !n.Reserved {
+			names = append(names, n.Name)
+		}
+	}
+	return slices.Clip(names)
+}

@@ -1,0 +1,145 @@
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/imgforge/imgforge/internal/forge"
+	"github.com/imgforge/imgforge/internal/plan"
+)
+
+// Trial is one run of a topology: a lab with a built cluster in it, and what has
+// been seen of it so far.
+type Trial struct {
+	*Lab
+	Topology Topology
+	Plan     *plan.Plan
+	// Out is the folder that imgforge build wrote; payloads lie in its secret part.
+	Out string
+	// App and Source answer for the cluster as the command line would.
+	App    *forge.App
+	Source forge.Source
+
+	seen   sync.Mutex
+	result *Outcome
+	phase  string
+
+	fixture // of trials whose nodes are containers
+}
+
+// build does what `imgforge pki init` and `imgforge build` do for the topology's
+// cluster file, in the lab's own folder.
+func (t *Trial) build(ctx context.Context) error {
+	dir := filepath.Join(t.work, "cluster")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "cluster.yaml")
+	if err := os.WriteFile(file, []byte(t.Topology.Cluster), 0o600); err != nil {
+		return err
+	}
+	home := filepath.Join(dir, "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return err
+	}
+	t.App = &forge.App{Now: time.Now, Rand: rand.Reader, Log: t.Log, Getenv: func(name string) string {
+		return map[string]string{"HOME": home}[name]
+	}}
+	t.Source = forge.Source{File: file, Store: filepath.Join(dir, "store")}
+	if _, err := t.App.PKIInit(ctx, t.Source); err != nil {
+		return err
+	}
+	t.Out = filepath.Join(dir, "out")
+	if _, err := t.App.Build(ctx, forge.BuildOptions{Source: t.Source, Out: t.Out}); err != nil {
+		return err
+	}
+	return t.readPlan()
+}
+
+// readPlan reads the plan that a build left beside its payloads.
+func (t *Trial) readPlan() error {
+	data, err := os.ReadFile(filepath.Join(t.Out, "secret", "plan.json"))
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, &t.Plan)
+}
+
+// Payload reads a payload of the output folder, such as roles/master.ign.
+func (t *Trial) Payload(name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(t.Out, "secret", filepath.FromSlash(name)))
+}
+
+// Phase names what is being shown from here on, such as "after a power cycle".
+func (t *Trial) Phase(name string) {
+	t.seen.Lock()
+	t.phase = name
+	t.seen.Unlock()
+	t.logf("%s: %s", t.Topology.Name, name)
+}
+
+// Reach waits until something holds of a node (or of the cluster, "") and notes
+// how long after since that was, which is the node's power-on.
+func (t *Trial) Reach(ctx context.Context, node string, since time.Time, what string, check func(context.Context) error) error {
+	t.live(fmt.Sprintf("waiting: %s %s", node, what))
+	if err := Await(ctx, what, check); err != nil {
+		if node != "" {
+			err = fmt.Errorf("%s: %w", node, err)
+		}
+		return err
+	}
+	t.Note(node, time.Since(since), what)
+	return nil
+}
+
+// Note puts a step that was reached into the report.
+func (t *Trial) Note(node string, after time.Duration, what string) {
+	t.seen.Lock()
+	t.result.Steps = append(t.result.Steps, Step{Phase: t.phase, Node: node, What: what, Seconds: after.Seconds()})
+	t.seen.Unlock()
+	t.logf("%6.1f s  %-9s %s", after.Seconds(), node, what)
+}
+
+// Check runs one named check. It has as long as wait to hold, and evidence is what
+// convinced it, in one line. A check that fails is reported and ends nothing.
+func (t *Trial) Check(ctx context.Context, name string, wait time.Duration, look func(context.Context) (evidence string, err error)) {
+	t.live("checking: " + name)
+	begun := time.Now()
+	evidence := ""
+	bounded, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	err := Await(bounded, name, func(ctx context.Context) (err error) {
+		evidence, err = look(ctx)
+		return err
+	})
+	r := Result{Phase: t.phase, Name: name, Passed: err == nil, Evidence: evidence, Seconds: time.Since(begun).Seconds()}
+	if err != nil {
+		r.Evidence = err.Error()
+	}
+	t.seen.Lock()
+	t.result.Checks = append(t.result.Checks, r)
+	t.seen.Unlock()
+	word := "holds"
+	if err != nil {
+		word = "FAILS"
+	}
+	t.logf("%s  %s: %s", word, name, r.Evidence)
+}
+
+// failed joins the checks that did not hold.
+func (o *Outcome) failed() error {
+	var errs []error
+	for _, c := range o.Checks {
+		if !c.Passed {
+			errs = append(errs, fmt.Errorf("%s: %s", c.Name, c.Evidence))
+		}
+	}
+	return errors.Join(errs...)
+}
