@@ -47,6 +47,9 @@ type Diagnosis struct {
 	Done    []Step    `json:"done"`    // steps that reached their end
 }
 
+// NewDiagnosis is that of nothing said, whose lists are empty rather than absent.
+func NewDiagnosis() Diagnosis { return Diagnosis{[]Finding{}, []Step{}, []Finding{}, []Step{}} }
+
 // Add diagnoses the words of one text, in their order, and keeps the whole sorted.
 func (d *Diagnosis) Add(source string, words []Word) {
 	seen := sight(words)
