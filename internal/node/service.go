@@ -9,8 +9,11 @@ import (
 
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/bootcode"
+	"github.com/imgforge/imgforge/internal/node/apply"
+	"github.com/imgforge/imgforge/internal/node/approve"
 	"github.com/imgforge/imgforge/internal/node/clock"
 	"github.com/imgforge/imgforge/internal/node/etcd"
+	"github.com/imgforge/imgforge/internal/node/status"
 	"github.com/imgforge/imgforge/internal/node/step"
 )
 
@@ -46,10 +49,9 @@ func (s service) do(ctx context.Context, words []string) (err error, known bool)
 
 // parts are what a node of this role runs.
 func (s service) parts(role string) []part {
-	var out []part
+	out := []part{{"status", s.status}}
 	if role == "master" {
-		out = append(out,
-			part{"etcd", s.etcd})
+		out = append(out, part{"etcd", s.etcd}, part{"apply", s.apply}, part{"approve", s.approve})
 	}
 	return out
 }
@@ -99,6 +101,18 @@ func (s service) etcd(ctx context.Context) error {
 		}
 	}
 	return etcd.Run(ctx, etcd.Options{Root: s.o.root, Report: s.log})
+}
+
+func (s service) status(ctx context.Context) error {
+	return status.Run(ctx, status.Options{Root: s.o.root, Report: s.log, Version: version(), Now: time.Now})
+}
+
+func (s service) apply(ctx context.Context) error {
+	return apply.Run(ctx, apply.Options{Root: s.o.root, Report: s.log})
+}
+
+func (s service) approve(ctx context.Context) error {
+	return approve.Run(ctx, approve.Options{Root: s.o.root, Report: s.log})
 }
 
 // sleep returns false when ctx ended first.
