@@ -23,11 +23,15 @@ var manifests embed.FS
 // changed: flannel and kube-proxy read theirs once.
 const configAnnotation = "imgforge.io/config"
 
+func parseTemplate(name string) (*template.Template, error) {
+	return template.New(name+".yaml.tmpl").Option("missingkey=error").
+		Funcs(template.FuncMap{"quote": quote, "base64": base64Text, "text": text}).
+		ParseFS(manifests, "manifests/endpoint.tmpl", "manifests/"+name+".yaml.tmpl")
+}
+
 // render fills one add-on's template and takes it apart into objects.
 func render(name string, v *values) ([]Object, error) {
-	t, err := template.New(name+".yaml.tmpl").Option("missingkey=error").
-		Funcs(template.FuncMap{"quote": quote, "json": quote, "base64": base64Text, "text": text}).
-		ParseFS(manifests, "manifests/endpoint.tmpl", "manifests/"+name+".yaml.tmpl")
+	t, err := parseTemplate(name)
 	if err != nil {
 		return nil, err
 	}
