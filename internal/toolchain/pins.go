@@ -33,7 +33,8 @@ func pins() map[string]pin {
 		"wireguard-go": {module: "wireguard", pkg: "golang.zx2c4.com/wireguard"},
 
 		// Its UDP backend is C. Linked into the program, since its image holds no libraries for it.
-		"flanneld": {module: "flannel", pkg: "github.com/flannel-io/flannel", cgo: true, ldflags: "-linkmode external -extldflags -static"},
+		"flanneld": {module: "flannel", pkg: "github.com/flannel-io/flannel", cgo: true,
+			ldflags: "-linkmode external -extldflags -static -X github.com/flannel-io/flannel/pkg/version.Version=v0.26.7"},
 		// The newest release in which the plugin is one of the reference plugins; flannel's own repository has no module of it.
 		"cni-flannel":    {module: "flannel-cni", pkg: "github.com/containernetworking/plugins/plugins/meta/flannel"},
 		"coredns":        {module: "coredns", pkg: "github.com/coredns/coredns"},
