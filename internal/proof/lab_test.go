@@ -56,11 +56,24 @@ func newLab(t *testing.T, c *cluster, nodes ...string) *lab {
 // mesh is the address of a node in the cluster's network.
 func (l *lab) mesh(t *testing.T, name string) string { return l.node(t, name).Address }
 
-// startEtcd runs etcd on masters and waits until every one is healthy.
+// startEtcd lets the helpers of masters found etcd and waits until every one is
+// healthy. What the kubelet does in between, the test does: it starts the manifest
+// that a helper puts in its folder.
 func (l *lab) startEtcd(t *testing.T, masters []string) {
 	t.Helper()
+	const manifest = "/etc/kubernetes/manifests/etcd.yaml"
 	for _, name := range masters {
-		l.machines[name].startPod(t, l.tree(t, name), "etcd")
+		m := l.machines[name]
+		if _, err := m.try("test", "-e", manifest); err == nil {
+			t.Fatalf("the payload of %s starts etcd before anybody was asked", name)
+		}
+		m.startUnit(t, l.tree(t, name), "imgforge-etcd-guard.service")
+		m.start(t, "helper.log", "/usr/bin/imgforge-node", "etcd")
+	}
+	for _, name := range masters {
+		m := l.machines[name]
+		await(t, "the helper of "+name+" decides to found", func() error { _, err := m.try("test", "-e", manifest); return err })
+		m.startManifest(t, "etcd", m.run(t, "cat", manifest))
 	}
 	await(t, "etcd healthy on every master", func() error {
 		_, err := l.etcdctl(t, masters, "endpoint", "health")

@@ -108,8 +108,13 @@ func (m *machine) startPod(t *testing.T, root, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.startManifest(t, name, string(data))
+}
+
+func (m *machine) startManifest(t *testing.T, name, manifest string) {
+	t.Helper()
 	var p pod
-	if err := yaml.Unmarshal(data, &p); err != nil {
+	if err := yaml.Unmarshal([]byte(manifest), &p); err != nil {
 		t.Fatal(err)
 	}
 	if !p.Spec.HostNetwork || len(p.Spec.Containers) != 1 || len(p.Spec.Containers[0].Command) == 0 {
