@@ -252,7 +252,11 @@ func (b *build) drive(n plan.Node, data []byte) error {
 	case images.ConfigDriveLabel:
 		write = func(w io.Writer) error { return images.ConfigDrive(w, data, n.Name, n.GUID) }
 	case images.CIDataLabel:
-		write = func(w io.Writer) error { return images.CIData(w, data, n.Name, n.InstanceID, nil) }
+		network, err := b.networkConfig(n)
+		if err != nil {
+			return err
+		}
+		write = func(w io.Writer) error { return images.CIData(w, data, n.Name, n.InstanceID, network) }
 	default:
 		return nil
 	}
@@ -264,6 +268,20 @@ func (b *build) drive(n plan.Node, data []byte) error {
 	b.result.Drives++
 	b.mu.Unlock()
 	return nil
+}
+
+// networkConfig is what a cidata drive says of a network on which nobody hands
+// out addresses; nil, where DHCP does. cloud-init acts on it before it reads
+// user-data, and would wait for DHCP until it gives up.
+func (b *build) networkConfig(n plan.Node) ([]byte, error) {
+	network := b.plan.Network
+	if network.Mesh != "none" || network.Gateway == "" {
+		return nil, nil
+	}
+	return payload.NetworkConfig(payload.Interface{
+		Name: cmp.Or(n.Interface, network.Interface), MAC: n.MAC,
+		Addresses: []string{fmt.Sprintf("%s/%d", n.Address, network.PrefixLen)}, Gateway: network.Gateway, DNS: b.plan.Settings.DNS,
+	})
 }
 
 // serve writes the files that nodes fetch by hash, each once.

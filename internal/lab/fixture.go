@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -37,7 +38,11 @@ func (t *Trial) Containers(ctx context.Context) (err error) {
 	if t.images, err = t.ImageStore(ctx, t.Plan.Images); err != nil {
 		return err
 	}
-	if t.programs, err = t.Programs(nodePrograms()...); err != nil {
+	programs := nodePrograms()
+	if t.Plan.Network.Mesh == "wireguard" {
+		programs = append(programs, "wireguard-go") // for the lab's own unit: see the override
+	}
+	if t.programs, err = t.Programs(programs...); err != nil {
 		return err
 	}
 	if t.wire, err = t.Network(ctx, gateway()); err != nil {
@@ -58,13 +63,19 @@ func (t *Trial) Make(ctx context.Context, name, payload string) (*Node, error) {
 
 // MakeFrom is Make with the bytes of a payload.
 func (t *Trial) MakeFrom(ctx context.Context, name string, payload []byte) (*Node, error) {
-	n, err := t.Lab.Make(ctx, NodeOptions{Name: name, Payload: payload, Tree: t.tree, Programs: t.programs, Store: t.images,
-		Network: t.wire, Address: t.below(name)})
+	return t.make(ctx, NodeOptions{Name: name, Payload: payload})
+}
+
+// make makes a container of what all nodes are made of, where o does not say otherwise.
+func (t *Trial) make(ctx context.Context, o NodeOptions) (*Node, error) {
+	o.Tree, o.Programs, o.Network, o.Address = t.tree, t.programs, t.wire, t.below(o.Name)
+	o.Store = cmp.Or(o.Store, t.images)
+	n, err := t.Lab.Make(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	t.nodes = append(t.nodes, n)
-	t.result.Nodes = append(t.result.Nodes, name)
+	t.result.Nodes = append(t.result.Nodes, o.Name)
 	return n, nil
 }
 

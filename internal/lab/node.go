@@ -18,8 +18,10 @@ import (
 type NodeOptions struct {
 	// Name is the machine's, as a cloud console would give it: its host name.
 	Name string
-	// Payload is the Ignition config, as rendered.
+	// Payload is the Ignition config, as rendered; without one, Drive is the cidata
+	// drive of a node that cloud-init sets up.
 	Payload []byte
+	Drive   string
 	// Tree, Programs and Store are folders that Tree, Programs and ImageStore return.
 	Tree, Programs, Store string
 	Network               *Network
@@ -133,10 +135,7 @@ func (n *Node) furnish(ctx context.Context, dir string, o NodeOptions) error {
 		_, err := n.lab.run(ctx, "umount", "--recursive", n.root)
 		return err
 	})
-	if err := n.lab.ignite(ctx, o.Payload, n.root, dir); err != nil {
-		return err
-	}
-	if err := override(n.root); err != nil {
+	if err := n.configure(ctx, dir, o); err != nil {
 		return err
 	}
 	for _, folder := range stateFolders() {
@@ -155,6 +154,25 @@ func (n *Node) furnish(ctx context.Context, dir string, o NodeOptions) error {
 		}
 	}
 	return nil
+}
+
+// configure gives a node its payload, and adds the lab's settings.
+func (n *Node) configure(ctx context.Context, dir string, o NodeOptions) error {
+	if o.Payload == nil {
+		unit, err := n.lab.seed(ctx, o.Drive, n.root)
+		if err != nil {
+			return err
+		}
+		return override(n.root, unit)
+	}
+	if err := n.lab.ignite(ctx, o.Payload, n.root, dir); err != nil {
+		return err
+	}
+	unit, err := os.ReadFile(filepath.Join(n.root, kubeletUnit))
+	if err != nil {
+		return err
+	}
+	return override(n.root, unit)
 }
 
 // ignite lets the real engine write a payload into root, as it does in an initrd.

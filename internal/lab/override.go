@@ -43,8 +43,8 @@ func Overrides() ([]string, error) {
 }
 
 // override adds the lab's settings to a node's root. None replaces a file: one
-// that is there already is an error.
-func override(root string) error {
+// that is there already is an error. The kubelet's unit is the payload's.
+func override(root string, kubelet []byte) error {
 	err := fs.WalkDir(overrideFiles, "override", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -67,7 +67,7 @@ func override(root string) error {
 			return err
 		}
 	}
-	command, err := startCommand(filepath.Join(root, kubeletUnit))
+	command, err := startCommand(kubelet)
 	if err != nil {
 		return err
 	}
@@ -85,16 +85,12 @@ func add(root, path, text string) error {
 	return os.WriteFile(full, []byte(text), 0o644)
 }
 
-// startCommand is the value of a unit's ExecStart, with its continuation lines.
-func startCommand(unit string) (string, error) {
-	data, err := os.ReadFile(unit)
-	if err != nil {
-		return "", err
-	}
+// startCommand is the value of the kubelet's ExecStart, with its continuation lines.
+func startCommand(unit []byte) (string, error) {
 	const key = "\nExecStart="
-	_, rest, found := strings.Cut(string(data), key)
+	_, rest, found := strings.Cut(string(unit), key)
 	if !found {
-		return "", fmt.Errorf("%s has no ExecStart", unit)
+		return "", fmt.Errorf("/%s has no ExecStart", kubeletUnit)
 	}
 	var command []string
 	for line := range strings.Lines(rest) {

@@ -13,14 +13,7 @@ const unit = "[Unit]\nDescription=x\n\n[Service]\nExecStart=/usr/bin/kubelet \\\
 // The kubelet's command stays as rendered, with one argument more.
 func TestOverrideOnlyAdds(t *testing.T) {
 	root := t.TempDir()
-	path := filepath.Join(root, kubeletUnit)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(unit), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := override(root); err != nil {
+	if err := override(root, []byte(unit)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(filepath.Join(root, kubeletDropIn))
@@ -40,7 +33,7 @@ func TestOverrideOnlyAdds(t *testing.T) {
 	if !slices.Contains(listed, "/etc/containerd/conf.d/imgforge-lab.toml") {
 		t.Errorf("containerd's settings are not listed: %q", listed)
 	}
-	if err := override(root); err == nil || !strings.Contains(err.Error(), "the lab would replace") {
+	if err := override(root, []byte(unit)); err == nil || !strings.Contains(err.Error(), "the lab would replace") {
 		t.Errorf("a second time: %v, want a refusal to replace", err)
 	}
 }

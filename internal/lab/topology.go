@@ -35,6 +35,8 @@ type Topology struct {
 func Topologies() []Topology {
 	return []Topology{
 		tincVIP(),
+		wireGuardLocal(),
+		cloudInit(),
 	}
 }
 
