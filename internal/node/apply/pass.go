@@ -37,10 +37,18 @@ func (a *applier) addons(ctx context.Context) (finished bool, err error) {
 		}
 		return a.applyAll(ctx, a.todo(have))
 	})
-	if err == nil && holder != a.lock.identity {
-		a.waiting(fmt.Sprintf("%s applies the add-ons", cmp.Or(holder, "another master")))
+	if err != nil {
+		return false, err
 	}
-	return false, err
+	if holder != a.lock.identity {
+		a.waiting(fmt.Sprintf("%s applies the add-ons", cmp.Or(holder, "another master")))
+		return false, nil
+	}
+	if have, err = a.recorded(ctx); err != nil || len(a.todo(have)) > 0 {
+		return false, err
+	}
+	a.done(have)
+	return true, nil
 }
 
 // todo are the add-ons whose content is not what this node would apply, and that are

@@ -63,12 +63,18 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return bootcode.Fail(bootcode.AddonsUnable, "%v", err)
 	}
+	a.run(ctx)
+	return nil
+}
+
+// run looks until ctx ends.
+func (a *applier) run(ctx context.Context) {
 	a.waiting("the API server of this node to be ready")
 	for {
 		pause := a.look(ctx)
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-time.After(pause):
 		}
 	}
