@@ -1,4 +1,20 @@
 package bootcode
 
-// Codes of container images and programs.
-var imageCodes = [...]Code{}
+// Codes of the programs and container images that the image of a node brings.
+const (
+	ProgramMissing = 401
+	ContainerdDown = 402
+	ImageMissing   = 403
+)
+
+var imageCodes = [...]Code{
+	{ProgramMissing, "program-missing", "images", false,
+		"programs that this node needs are not on it",
+		"boot an image that brings them, or let the `extra` of the cluster file install them"},
+	{ContainerdDown, "containerd-down", "images", false,
+		"containerd does not answer, so nothing can run in a container",
+		"see why: it is containerd's own last word"},
+	{ImageMissing, "image-missing", "images", false,
+		"container images that this node starts by itself are not in its store, and nothing fetches them",
+		"boot an image that brings them under these names, or correct images in the cluster file to the names that yours has"},
+}
