@@ -31,7 +31,7 @@ func TestImagesRunWhatManifestsCall(t *testing.T) {
 		{refs.KubeProxy, "ip6tables-save --version", "nf_tables"},
 		{refs.KubeProxy, "nft --version", "nftables"},
 		{refs.KubeProxy, "conntrack --version", "conntrack v"},
-		{refs.Flannel, "/opt/bin/flanneld --version", ""},
+		{refs.Flannel, "/opt/bin/flanneld --version", "0."},
 		{refs.Flannel, "iptables-restore --version", "nf_tables"},
 		{refs.Flannel, "nft --version", "nftables"},
 		{refs.Flannel, "cp -f /opt/bin/flanneld /copy", ""},

@@ -21,6 +21,10 @@ import (
 // and the one before it, for whoever goes back and forth between two versions.
 const storesKept = 2
 
+// storesRest is how long a store stays after its last use: another lab may be
+// making its nodes of it.
+const storesRest = 15 * time.Minute
+
 // ImageStore is containerd's folder with every image of a cluster imported and
 // unpacked, from the cache. Nodes get copies of it. Images with the node helper in
 // them lie on top of a store with all others: a new helper costs seconds.
@@ -212,6 +216,9 @@ func (l *Lab) prune(kind, used string) error {
 	}
 	slices.SortFunc(found, func(a, b string) int { return cmp.Or(ages[b].Compare(ages[a]), cmp.Compare(a, b)) })
 	for _, dir := range found[min(storesKept, len(found)):] {
+		if now.Sub(ages[dir]) < storesRest {
+			continue
+		}
 		l.logf("removing %s, which newer ones replace", dir)
 		if err := os.RemoveAll(dir); err != nil {
 			return err
