@@ -48,9 +48,19 @@ func (t *Trial) allReady(ctx context.Context, o *operator) (string, error) {
 
 // voters counts the started members of etcd, none of them a learner.
 func (t *Trial) voters(ctx context.Context) (string, error) {
-	const pki = "/etc/kubernetes/pki/etcd/"
 	masters := t.masters()
-	out, err := masters[0].Run(ctx, "etcdctl", "--cacert="+pki+"ca.crt", "--cert="+pki+"healthcheck-client.crt", "--key="+pki+"healthcheck-client.key", "member", "list")
+	return votersOf(ctx, len(masters), masters[0].Run)
+}
+
+// etcdctl is a command of an administrator of etcd on a master.
+func etcdctl(args ...string) []string {
+	const pki = "/etc/kubernetes/pki/etcd/"
+	return append([]string{"etcdctl", "--cacert=" + pki + "ca.crt", "--cert=" + pki + "healthcheck-client.crt", "--key=" + pki + "healthcheck-client.key"}, args...)
+}
+
+// votersOf wants a number of voters and nothing else in the list that a master gives.
+func votersOf(ctx context.Context, want int, run func(context.Context, ...string) (string, error)) (string, error) {
+	out, err := run(ctx, etcdctl("member", "list")...)
 	if err != nil {
 		return "", err
 	}
@@ -63,7 +73,7 @@ func (t *Trial) voters(ctx context.Context) (string, error) {
 		names = append(names, fields[2])
 	}
 	slices.Sort(names)
-	if len(names) != len(masters) {
+	if len(names) != want {
 		return "", fmt.Errorf("members are %q", names)
 	}
 	return "started, no learner: " + strings.Join(names, ", "), nil
@@ -71,27 +81,30 @@ func (t *Trial) voters(ctx context.Context) (string, error) {
 
 // unitsAreWell refuses units that failed, and what systemd had to correct.
 func (t *Trial) unitsAreWell(ctx context.Context) (string, error) {
-	err := together(t.nodes, func(n *Node) error {
-		failed, err := n.Run(ctx, "systemctl", "list-units", "--failed", "--no-legend", "--plain")
-		if err != nil {
-			return err
-		}
-		if failed != "" {
-			return fmt.Errorf("%s: failed: %s", n.Name, strings.TrimSpace(failed))
-		}
-		journal, err := n.Run(ctx, "journalctl", "--no-pager", "--output=cat", "_PID=1")
-		if err != nil {
-			return err
-		}
-		var errs []error
-		for line := range strings.Lines(journal) {
-			if slices.ContainsFunc(complaints(), func(s string) bool { return strings.Contains(line, s) }) {
-				errs = append(errs, fmt.Errorf("%s: systemd says: %s", n.Name, strings.TrimSpace(line)))
-			}
-		}
-		return errors.Join(errs...)
-	})
+	err := together(t.nodes, func(n *Node) error { return unitsOf(ctx, n.Name, n.Run) })
 	return fmt.Sprintf("on %s", counted(len(t.nodes), "node")), err
+}
+
+// unitsOf looks at the units of one node, inside of which run runs programs.
+func unitsOf(ctx context.Context, node string, run func(context.Context, ...string) (string, error)) error {
+	failed, err := run(ctx, "systemctl", "list-units", "--failed", "--no-legend", "--plain")
+	if err != nil {
+		return err
+	}
+	if failed != "" {
+		return fmt.Errorf("%s: failed: %s", node, strings.TrimSpace(failed))
+	}
+	journal, err := run(ctx, "journalctl", "--boot", "--no-pager", "--output=cat", "_PID=1")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for line := range strings.Lines(journal) {
+		if slices.ContainsFunc(complaints(), func(s string) bool { return strings.Contains(line, s) }) {
+			errs = append(errs, fmt.Errorf("%s: systemd says: %s", node, strings.TrimSpace(line)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // complaints are words of systemd about units that it could not take as they are.
@@ -150,18 +163,24 @@ func (t *Trial) top(ctx context.Context, o *operator) (string, error) {
 // noSSH refuses an SSH server in whatever form.
 func (t *Trial) noSSH(ctx context.Context) (string, error) {
 	err := together(t.nodes, func(n *Node) error {
-		state, _ := n.Run(ctx, "systemctl", "is-active", "ssh.service", "sshd.service", "ssh.socket", "sshd.socket") // fails when none is
-		if slices.Contains(strings.Fields(state), "active") {
-			return fmt.Errorf("%s: a unit of sshd is active", n.Name)
-		}
-		processes, err := n.Run(ctx, "ps", "-e", "-o", "comm=")
-		if err == nil && slices.Contains(strings.Fields(processes), "sshd") {
-			err = fmt.Errorf("%s: sshd runs", n.Name)
-		}
+		err := sshOf(ctx, n.Name, n.Run)
 		if err == nil && n.answersPort(22) == nil {
 			err = fmt.Errorf("%s: port 22 answers", n.Name)
 		}
 		return err
 	})
 	return fmt.Sprintf("no unit, no process and no port 22 on %s, where the program is installed", counted(len(t.nodes), "node")), err
+}
+
+// sshOf refuses units and processes of an SSH server on one node.
+func sshOf(ctx context.Context, node string, run func(context.Context, ...string) (string, error)) error {
+	state, _ := run(ctx, "systemctl", "is-active", "ssh.service", "sshd.service", "ssh.socket", "sshd.socket") // fails when none is
+	if slices.Contains(strings.Fields(state), "active") {
+		return fmt.Errorf("%s: a unit of sshd is active", node)
+	}
+	processes, err := run(ctx, "ps", "-e", "-o", "comm=")
+	if err == nil && slices.Contains(strings.Fields(processes), "sshd") {
+		err = fmt.Errorf("%s: sshd runs", node)
+	}
+	return err
 }

@@ -31,10 +31,19 @@ func (t *Trial) ports(ctx context.Context) (string, error) {
 
 // portsOf counts the listeners of a node that others could reach.
 func (t *Trial) portsOf(ctx context.Context, n *Node, role string) (count int, err error) {
-	out, err := n.Run(ctx, "ss", "--listening", "--tcp", "--udp", "--numeric", "--processes", "--no-header")
+	out, err := n.Run(ctx, listListeners()...)
 	if err != nil {
 		return 0, err
 	}
+	return t.namedOnly(n.Name, role, out)
+}
+
+func listListeners() []string {
+	return []string{"ss", "--listening", "--tcp", "--udp", "--numeric", "--processes", "--no-header"}
+}
+
+// namedOnly counts those of what ss prints that others could reach.
+func (t *Trial) namedOnly(node, role, out string) (count int, err error) {
 	var errs []error
 	for line := range strings.Lines(out) {
 		fields := strings.Fields(line) // protocol, state, two queues, address:port, peer, process
@@ -44,13 +53,13 @@ func (t *Trial) portsOf(ctx context.Context, n *Node, role string) (count int, e
 		count++
 		port, err := strconv.Atoi(fields[4][strings.LastIndex(fields[4], ":")+1:])
 		if err != nil {
-			return 0, fmt.Errorf("%s: ss printed %q", n.Name, line)
+			return 0, fmt.Errorf("%s: ss printed %q", node, line)
 		}
 		named := slices.ContainsFunc(t.Plan.Ports, func(p plan.Port) bool {
 			return p.Role == role && p.Proto == fields[0] && p.Port <= port && port <= max(p.Port, p.To)
 		})
 		if !named {
-			errs = append(errs, fmt.Errorf("%s listens at %s %s: %s", n.Name, fields[0], fields[4], fields[len(fields)-1]))
+			errs = append(errs, fmt.Errorf("%s listens at %s %s: %s", node, fields[0], fields[4], fields[len(fields)-1]))
 		}
 	}
 	return count, errors.Join(errs...)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,19 +29,20 @@ type operator struct {
 	leaf       tls.Certificate
 }
 
-// operatorAddress is where the operator's machine is on the wire.
-func operatorAddress() netip.Prefix { return netip.MustParsePrefix("10.99.0.50/24") }
-
 // operator makes the operator's machine and the kubeconfig.
 func (t *Trial) operator(ctx context.Context) (*operator, error) {
 	o := &operator{trial: t, netns: t.id + "-operator", kubeconfig: filepath.Join(t.work, "cluster", "kubeconfig")}
 	t.later("network namespace "+o.netns, func(ctx context.Context) error { return t.removeNamespace(ctx, o.netns) })
-	if _, err := t.wire.plug(ctx, o.netns, operatorAddress()); err != nil {
+	if _, err := t.wire.plug(ctx, o.netns, t.operatorAddress()); err != nil {
 		return nil, fmt.Errorf("make an operator's machine: %w", err)
 	}
-	data, _, err := t.App.Kubeconfig(ctx, forge.KubeconfigOptions{Source: t.Source, User: "lab", For: 12 * time.Hour})
+	// Through one that is inside the mesh, a node stands in for the operator's laptop.
+	data, inside, err := t.App.Kubeconfig(ctx, forge.KubeconfigOptions{Source: t.Source, User: "lab", For: 12 * time.Hour})
 	if err != nil {
-		return nil, fmt.Errorf("imgforge kubeconfig: %w", err)
+		return nil, fmt.Errorf("the lab asks the API as an operator does, with imgforge kubeconfig: %w", err)
+	}
+	if len(inside) > 0 {
+		o.netns = t.id + "-" + t.nodes[len(t.nodes)-1].Name
 	}
 	if err := os.WriteFile(o.kubeconfig, data, 0o600); err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (o *operator) kubectl(ctx context.Context, args ...string) (string, error) 
 	return o.kubectlIn(ctx, o.netns, "", args...)
 }
 
-// kubectlIn runs kubectl in a network namespace, with standard input. Its time is
+// kubectlIn runs kubectl in a network namespace, "" for the lab's own, with standard input. Its time is
 // bounded: a machine that is gone answers nothing.
 func (o *operator) kubectlIn(ctx context.Context, netns, stdin string, args ...string) (string, error) {
 	path, err := o.trial.Tool("kubectl")
@@ -92,9 +92,12 @@ func (o *operator) kubectlIn(ctx context.Context, netns, stdin string, args ...s
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	command := append([]string{"netns", "exec", netns, path, "--kubeconfig=" + o.kubeconfig, "--cache-dir=" + filepath.Join(o.trial.work, "kubectl"),
+	command := append([]string{path, "--kubeconfig=" + o.kubeconfig, "--cache-dir=" + filepath.Join(o.trial.work, "kubectl"),
 		"--request-timeout=20s"}, args...)
-	cmd := exec.CommandContext(ctx, "ip", command...)
+	if netns != "" {
+		command = append([]string{"ip", "netns", "exec", netns}, command...)
+	}
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdin = strings.NewReader(stdin)
 	return output(cmd)
 }

@@ -11,9 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// within runs do on a thread inside a network namespace. What it opens stays
-// there; the thread ends with do.
+// within runs do on a thread inside a network namespace, "" for the lab's own.
+// What it opens stays there; the thread ends with do.
 func within(netns string, do func() error) error {
+	if netns == "" {
+		return do()
+	}
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: nothing else may run in this namespace

@@ -26,6 +26,8 @@ type Topology struct {
 	Kind  string // of its nodes
 	// Cluster is the cluster file.
 	Cluster string
+	// Built is a cluster that was built already, instead.
+	Built *Built
 	// Play boots the cluster, notes the steps and makes the checks. An error ends
 	// the trial; a check that fails does not.
 	Play func(context.Context, *Trial) error
@@ -37,6 +39,9 @@ func Topologies() []Topology {
 		tincVIP(),
 		wireGuardLocal(),
 		cloudInit(),
+		controlPlaneVM(),
+		wireGuardVM(),
+		tincVM(),
 	}
 }
 

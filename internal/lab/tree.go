@@ -34,13 +34,14 @@ func (l *Lab) Tree(ctx context.Context) (string, error) {
 	})
 }
 
-// debian makes a Debian tree of packages and what they need.
-func (l *Lab) debian(ctx context.Context, dir, variant string, packages []string) error {
+// debian makes a Debian tree of packages and what they need; more are arguments
+// for what makes it.
+func (l *Lab) debian(ctx context.Context, dir, variant string, packages []string, more ...string) error {
 	args := []string{"--variant=" + variant, "--mode=root", "--aptopt=APT::Install-Recommends \"false\"", "--include=" + strings.Join(packages, ",")}
 	for _, unused := range []string{"doc", "man", "locale"} {
 		args = append(args, "--dpkgopt=path-exclude=/usr/share/"+unused+"/*")
 	}
-	if _, err := l.run(ctx, "mmdebstrap", append(args, release, dir)...); err != nil {
+	if _, err := l.run(ctx, "mmdebstrap", append(append(args, more...), release, dir)...); err != nil {
 		return fmt.Errorf("make a Debian tree: %w", err)
 	}
 	return nil

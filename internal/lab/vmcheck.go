@@ -1,0 +1,130 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// machineSystem makes what machines boot from: the same tree, programs and images as containers.
+func (t *Trial) machineSystem(ctx context.Context) (System, error) {
+	t.live("making the container images")
+	store, err := t.ImageStore(ctx, t.Plan.Images)
+	if err != nil {
+		return System{}, err
+	}
+	t.live("making the disk of virtual machines")
+	return t.Lab.System(ctx, nodePrograms(), store)
+}
+
+// checkMachine makes the checks of a control plane that is Ready.
+func (t *Trial) checkMachine(ctx context.Context, api *operator, v *VM, name string) {
+	made, _ := t.Plan.Node(name)
+	for _, c := range []struct {
+		name string
+		look func(context.Context) (string, error)
+	}{
+		{"Ignition wrote the payload in the initrd", v.ignited},
+		{"cgroup v2 and the systemd driver, as rendered", func(ctx context.Context) (string, error) { return v.production(ctx, api, name) }},
+		{"kubectl with imgforge kubeconfig, from outside", func(ctx context.Context) (string, error) {
+			out, err := api.kubectl(ctx, "get", "nodes", "--no-headers")
+			return strings.Join(strings.Fields(out), " "), err
+		}},
+		{"no unit failed, and systemd has nothing to say about them", func(ctx context.Context) (string, error) {
+			return "on " + name, unitsOf(ctx, name, v.Run)
+		}},
+		{"no port is open that the plan does not name", func(ctx context.Context) (string, error) {
+			out, err := v.Run(ctx, listListeners()...)
+			if err != nil {
+				return "", err
+			}
+			count, err := t.namedOnly(name, made.Role, out)
+			return counted(count, "listener") + ", each named by the plan", err
+		}},
+		{"sshd does not run", func(ctx context.Context) (string, error) { return "no unit and no process", sshOf(ctx, name, v.Run) }},
+	} {
+		t.Check(ctx, c.name, boundMachineCheck, gently(c.look))
+	}
+	t.checkPodsOnMachine(ctx, api)
+}
+
+// gently is a check that does not look again at once.
+func gently(look func(context.Context) (string, error)) func(context.Context) (string, error) {
+	return func(ctx context.Context) (evidence string, err error) {
+		err = slowly(func(ctx context.Context) (err error) {
+			evidence, err = look(ctx)
+			return err
+		})(ctx)
+		return evidence, err
+	}
+}
+
+// ignited is what Ignition said of itself before the machine's own system ran.
+func (v *VM) ignited(ctx context.Context) (string, error) {
+	journal, err := v.Run(ctx, "journalctl", "--boot", "--no-pager", "--output=cat", "--identifier=ignition")
+	if err != nil {
+		return "", err
+	}
+	platform := ""
+	for line := range strings.Lines(journal) {
+		if strings.Contains(line, "config drive") || strings.Contains(line, "fw_cfg") || strings.Contains(line, "opt/com.coreos/config") {
+			platform = strings.TrimSpace(line)
+		}
+	}
+	if !strings.Contains(journal, "Ignition finished successfully") {
+		return "", errors.New("it did not finish: see the journal")
+	}
+	return fmt.Sprintf("%d lines in the journal of the initrd, among them %q, the last word of each stage that it finished", strings.Count(journal, "\n"), platform), nil
+}
+
+// checkPodsOnMachine shows that the add-ons work: a pod runs, resolves names and reaches a Service.
+func (t *Trial) checkPodsOnMachine(ctx context.Context, api *operator) {
+	text := strings.NewReplacer("${IMAGE}", ProbeImage, "${NODE}", t.result.Nodes[0]).Replace(probeManifest)
+	t.Check(ctx, "a pod runs", boundMachineCheck, gently(func(ctx context.Context) (string, error) {
+		if _, err := api.kubectlIn(ctx, "", text, "apply", "--server-side", "-f", "-"); err != nil {
+			return "", err
+		}
+		_, err := t.probes(ctx, api)
+		return "of the lab's DaemonSet", err
+	}))
+	service := "kubernetes.default.svc." + t.Plan.Kubernetes.ClusterDomain
+	t.Check(ctx, "DNS resolves in a pod", boundMachineCheck, gently(func(ctx context.Context) (string, error) {
+		_, err := t.inPods(ctx, api, anywhere, []string{"nslookup", service, t.Plan.Kubernetes.DNSIP}, func(_ probe, out string, err error) error {
+			if err == nil && !strings.Contains(out, t.Plan.Kubernetes.ServiceIP) {
+				err = fmt.Errorf("nslookup printed %q", out)
+			}
+			return err
+		})
+		return service + " is " + t.Plan.Kubernetes.ServiceIP, err
+	}))
+	want := "served on " + t.result.Nodes[0]
+	t.Check(ctx, "a pod reaches a Service", boundMachineCheck, gently(func(ctx context.Context) (string, error) {
+		_, err := t.inPods(ctx, api, anywhere, []string{"wget", "-q", "-T", "10", "-O", "-", "http://server.lab.svc." + t.Plan.Kubernetes.ClusterDomain + "/"}, func(_ probe, out string, err error) error {
+			if err == nil && strings.TrimSpace(out) != want {
+				err = fmt.Errorf("it read %q", out)
+			}
+			return err
+		})
+		return fmt.Sprintf("it read %q", want), err
+	}))
+}
+
+// each does something for every machine at once and joins what went wrong.
+func each(machines []*VM, do func(*VM) error) error {
+	errs := make(chan error, len(machines))
+	for _, v := range machines {
+		go func() { errs <- do(v) }()
+	}
+	var all []error
+	for range machines {
+		all = append(all, <-errs)
+	}
+	return errors.Join(all...)
+}
+
+// secret is the path of a file of the output folder that only its owner reads.
+func (t *Trial) secret(name string) string {
+	return filepath.Join(t.Out, "secret", filepath.FromSlash(name))
+}

@@ -1,0 +1,224 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/imgforge/imgforge/internal/forge"
+)
+
+func controlPlaneVM() Topology {
+	return Topology{
+		Name:    "vm",
+		About:   "one whole control plane in a virtual machine: cgroup v2, the systemd driver, Ignition in the initrd from fw_cfg and from a config-2 drive, and a second boot of each",
+		Kind:    Machine,
+		Cluster: clusterFile("vm"),
+		Play:    playControlPlaneVM,
+	}
+}
+
+// Bounds of machines whose processor may be emulated, on a machine with other things to do.
+const (
+	boundMachine      = 15 * time.Minute
+	boundMachineCheck = 4 * time.Minute
+)
+
+// hostAddress is where the machine that runs qemu is on the network of a single machine.
+const hostAddress = "10.0.2.2"
+
+func playControlPlaneVM(ctx context.Context, t *Trial) error {
+	system, err := t.machineSystem(ctx)
+	if err != nil {
+		return err
+	}
+	name := t.existing()[0]
+	t.result.Nodes = []string{name}
+	for _, way := range []struct {
+		phase string
+		made  MachineOptions
+	}{
+		// The role's payload serves every master: the boot loader says which this one is.
+		{"role payload through fw_cfg", MachineOptions{Payload: "roles/master.ign", Arguments: []string{"imgforge.node=" + name}}},
+		{"node payload on a config-2 drive", MachineOptions{Drive: "drives/" + name + ".iso"}},
+	} {
+		if err := t.playMachine(ctx, way.phase, name, system, way.made); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// playMachine follows one machine through its first and its second boot.
+func (t *Trial) playMachine(ctx context.Context, phase, name string, system System, o MachineOptions) error {
+	made, _ := t.Plan.Node(name)
+	port, err := freePort("tcp4")
+	if err != nil {
+		return err
+	}
+	api, err := t.outside(ctx, port)
+	if err != nil {
+		return err
+	}
+	o.Name, o.System, o.Cores, o.MiB = name+"-"+keyOf([]string{phase})[:4], system, 2, 4096
+	o.Networks = []string{fmt.Sprintf("user,net=%s,host=%s,restrict=on,hostfwd=tcp:%s-%s:%d", t.Plan.Network.CIDR, hostAddress, loopback(port), made.Address, t.Plan.Endpoint.Port)}
+	for _, file := range []*string{&o.Payload, &o.Drive} {
+		if *file != "" {
+			*file = t.secret(*file)
+		}
+	}
+	t.Phase(phase)
+	v, err := t.Machine(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := t.followMachine(ctx, api, v, name); err != nil {
+		return err
+	}
+	t.checkMachine(ctx, api, v, name)
+	t.Phase(phase + ", after a power cut")
+	if err := errors.Join(v.PowerOff(ctx), v.PowerOn(ctx)); err != nil {
+		return err
+	}
+	if err := t.followMachine(ctx, api, v, name); err != nil {
+		return err
+	}
+	t.Check(ctx, "the second boot asks for no Ignition", boundMachineCheck, func(context.Context) (string, error) {
+		if v.Prints("Ignition (files)")(ctx) == nil {
+			return "", errors.New("Ignition ran again")
+		}
+		return "no stage of Ignition on the console", nil
+	})
+	t.checkPodsOnMachine(ctx, api)
+	return v.PowerOff(ctx)
+}
+
+// outside is an operator on the machine that runs qemu, whom a port leads to the API.
+func (t *Trial) outside(ctx context.Context, port uint16) (*operator, error) {
+	o := &operator{trial: t, kubeconfig: filepath.Join(t.work, "cluster", "kubeconfig")}
+	data, _, err := t.App.Kubeconfig(ctx, forge.KubeconfigOptions{Source: t.Source, User: "lab", For: 12 * time.Hour})
+	if err != nil {
+		return nil, fmt.Errorf("imgforge kubeconfig: %w", err)
+	}
+	if err := o.parse(data); err != nil {
+		return nil, err
+	}
+	// The address of the server alone differs: qemu's port leads there.
+	text := strings.Replace(string(data), o.server, fmt.Sprintf("https://%s", loopback(port)), 1)
+	if err := o.parse([]byte(text)); err != nil {
+		return nil, err
+	}
+	return o, os.WriteFile(o.kubeconfig, []byte(text), 0o600)
+}
+
+// followMachine waits for what a machine shows, in the order of its boot.
+func (t *Trial) followMachine(ctx context.Context, api *operator, v *VM, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, boundMachine)
+	defer cancel()
+	waits := []wait{
+		{"identity claimed", v.runs("test", "-e", "/var/lib/imgforge/claimed")},
+		{"containerd runs", v.runs("systemctl", "is-active", "containerd.service")},
+		{"kubelet is healthy", v.runs("curl", "-sf", "http://127.0.0.1:10248/healthz")},
+		{"etcd is ready", v.runs("curl", "-sf", "http://127.0.0.1:2381/readyz")},
+		{"the API answers at its endpoint", slowly(func(ctx context.Context) error { return api.through(ctx, "", api.server, "/readyz", nil) })},
+		{"node is Ready", slowly(func(ctx context.Context) error { return v.isReady(ctx, api, name) })},
+	}
+	if v.boots == 1 {
+		waits = append([]wait{{"Ignition is done, in the initrd", v.Prints("Ignition Complete")}}, waits...)
+	}
+	for _, w := range waits {
+		if err := t.Reach(ctx, name, v.PoweredOn, w.what, w.look); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// slowPause is how long the lab leaves a machine alone before it looks again.
+const slowPause = 4 * time.Second
+
+// slowly is a check that does not look again at once.
+func slowly(check func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(slowPause):
+		}
+		return err
+	}
+}
+
+// runs is a check that a program succeeds inside the machine.
+func (v *VM) runs(args ...string) func(context.Context) error {
+	return slowly(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		_, err := v.Run(ctx, args...)
+		return err
+	})
+}
+
+// isReady asks the API for what the node said of itself since its power-on.
+func (v *VM) isReady(ctx context.Context, api *operator, name string) error {
+	var list nodeList
+	if err := api.through(ctx, "", api.server, "/api/v1/nodes", &list); err != nil {
+		return err
+	}
+	why := errors.New("the API does not know it")
+	for _, item := range list.Items {
+		for _, c := range item.Status.Conditions {
+			switch {
+			case item.Metadata.Name != name || c.Type != "Ready":
+			case c.LastHeartbeat.Before(v.PoweredOn.Truncate(time.Second)):
+				why = errors.New("it has said nothing since its power-on")
+			case c.Status == "True":
+				return nil
+			default:
+				why = errors.New(c.Message)
+			}
+		}
+	}
+	return why
+}
+
+// configz is what the lab reads of the kubelet's configuration.
+type configz struct {
+	KubeletConfig struct {
+		CgroupDriver          string `json:"cgroupDriver"`
+		ProtectKernelDefaults bool   `json:"protectKernelDefaults"`
+	} `json:"kubeletconfig"`
+}
+
+// production tells whether the kubelet runs with what payloads give it, on the cgroups that it wants.
+func (v *VM) production(ctx context.Context, api *operator, name string) (string, error) {
+	hierarchy, err := v.Run(ctx, "stat", "--file-system", "--format=%T", "/sys/fs/cgroup")
+	if err != nil {
+		return "", err
+	}
+	scopes, err := v.Run(ctx, "systemctl", "list-units", "--type=scope", "--state=running", "--no-legend", "--plain", "cri-containerd-*")
+	if err != nil {
+		return "", err
+	}
+	out, err := api.kubectl(ctx, "get", "--raw", "/api/v1/nodes/"+name+"/proxy/configz")
+	if err != nil {
+		return "", err
+	}
+	var runs configz
+	if err := json.Unmarshal([]byte(out), &runs); err != nil {
+		return "", err
+	}
+	hierarchy = strings.TrimSpace(hierarchy)
+	if c := runs.KubeletConfig; hierarchy != "cgroup2fs" || c.CgroupDriver != "systemd" || !c.ProtectKernelDefaults || scopes == "" {
+		return "", fmt.Errorf("hierarchy %s, driver %q, kernel defaults protected: %t, scopes of containers: %q", hierarchy, c.CgroupDriver, c.ProtectKernelDefaults, scopes)
+	}
+	return fmt.Sprintf("%s; the kubelet's configz says systemd, and keeps the kernel's settings; %s of systemd", hierarchy, counted(strings.Count(scopes, "\n"), "container scope")), nil
+}
