@@ -24,6 +24,8 @@ type testOptions struct {
 	report, source string
 	markdown       string
 	keep, list     bool
+	out            string
+	cluster        forge.Source
 }
 
 func newTest(app *forge.App) *cobra.Command {
@@ -45,6 +47,8 @@ shows them. Everything that runs in them is built from the source tree: the firs
 			return runTest(cmd.Context(), app, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
+	clusterFlags(cmd, &o.cluster)
+	cmd.Flags().StringVarP(&o.out, "out", "o", "out", "what imgforge build wrote, when no topology is named")
 	cmd.Flags().StringArrayVar(&o.topologies, "topology", nil, "cluster to boot, see --list; can be given several times")
 	cmd.Flags().BoolVar(&o.list, "list", false, "list the topologies")
 	cmd.Flags().StringVar(&o.report, "report", "lab-report", "folder for report.json, report.md and what the nodes wrote")
@@ -64,17 +68,10 @@ func listTopologies(w io.Writer) error {
 }
 
 // runTest runs topologies one after the other and writes the report, also of a failure.
-func runTest(ctx context.Context, _ *forge.App, o testOptions, out, progress io.Writer) error {
-	var chosen []lab.Topology
-	for _, name := range o.topologies {
-		t, err := lab.Find(name)
-		if err != nil {
-			return usagef("%v; see imgforge test --list", err)
-		}
-		chosen = append(chosen, t)
-	}
-	if len(chosen) == 0 {
-		return usagef("name a topology: see imgforge test --list")
+func runTest(ctx context.Context, app *forge.App, o testOptions, out, progress io.Writer) error {
+	chosen, err := choose(app, o)
+	if err != nil {
+		return err
 	}
 	b, err := newBench(ctx, o, progress)
 	if err != nil {
@@ -87,6 +84,25 @@ func runTest(ctx context.Context, _ *forge.App, o testOptions, out, progress io.
 		}
 	}
 	return b.run(ctx, chosen, out)
+}
+
+// choose lists what is to be booted: topologies by name, or what was built.
+func choose(app *forge.App, o testOptions) (chosen []lab.Topology, err error) {
+	for _, name := range o.topologies {
+		t, err := lab.Find(name)
+		if err != nil {
+			return nil, usagef("%v; see imgforge test --list", err)
+		}
+		chosen = append(chosen, t)
+	}
+	if len(chosen) > 0 {
+		return chosen, nil
+	}
+	t, err := lab.FromOutput(lab.Built{Out: o.out, App: app, Source: o.cluster})
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	return []lab.Topology{t}, nil
 }
 
 // bench is what all topologies of one command line share.

@@ -15,21 +15,28 @@ import (
 	"github.com/imgforge/imgforge/internal/plan"
 )
 
-// follow watches all nodes from power-on to Ready, with DNS, at once, and notes
-// when each reached what. It only looks.
-func (t *Trial) follow(ctx context.Context, o *operator, first time.Time) error {
+// follow watches nodes from power-on to Ready, with DNS, at once, and notes when
+// each reached what. It only looks.
+func (t *Trial) follow(ctx context.Context, o *operator, nodes []*Node, first time.Time) error {
 	var wg sync.WaitGroup
 	var apiErr error
-	wg.Go(func() { apiErr = t.followAPI(ctx, o, first) })
-	err := together(t.nodes, func(n *Node) error { return t.followNode(ctx, o, n) })
+	wg.Go(func() { apiErr = t.followAPI(ctx, o, nodes, first) })
+	err := together(nodes, func(n *Node) error { return t.followNode(ctx, o, n) })
 	wg.Wait()
 	if err == nil {
 		err = apiErr
 	}
 	if err == nil {
-		t.Note("", time.Since(first), "all nodes are Ready and resolve names of the cluster")
+		t.Note("", time.Since(first), allOf(nodes)+"Ready and resolve names of the cluster")
 	}
 	return err
+}
+
+func allOf(nodes []*Node) string {
+	if len(nodes) == 1 {
+		return nodes[0].Name + " is "
+	}
+	return fmt.Sprintf("all %d nodes are ", len(nodes))
 }
 
 // wait is something to wait for on a node.
@@ -116,30 +123,30 @@ const pauseAPI = 500 * time.Millisecond
 
 // followAPI notes when the API has a node registered, and when Ready, by one
 // question for all of them.
-func (t *Trial) followAPI(ctx context.Context, o *operator, first time.Time) error {
+func (t *Trial) followAPI(ctx context.Context, o *operator, nodes []*Node, first time.Time) error {
 	registered, ready := map[string]bool{}, map[string]bool{}
 	for {
-		err := t.lookAtNodes(ctx, o, registered, ready)
+		err := t.lookAtNodes(ctx, o, nodes, registered, ready)
 		if err == nil {
-			t.Note("", time.Since(first), "all nodes are Ready")
+			t.Note("", time.Since(first), allOf(nodes)+"Ready")
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("all nodes are Ready: %w", err)
+			return fmt.Errorf("%sReady: %w", allOf(nodes), err)
 		case <-time.After(pauseAPI):
 		}
 	}
 }
 
 // lookAtNodes notes nodes that are new in the API or newly Ready; an error until all are.
-func (t *Trial) lookAtNodes(ctx context.Context, o *operator, registered, ready map[string]bool) error {
+func (t *Trial) lookAtNodes(ctx context.Context, o *operator, nodes []*Node, registered, ready map[string]bool) error {
 	var list nodeList
 	if err := t.anyMaster(ctx, o, "/api/v1/nodes", &list); err != nil {
 		return err
 	}
 	missing := map[string]string{}
-	for _, n := range t.nodes {
+	for _, n := range nodes {
 		missing[n.Name] = "is not registered"
 	}
 	for _, item := range list.Items {
@@ -148,6 +155,9 @@ func (t *Trial) lookAtNodes(ctx context.Context, o *operator, registered, ready 
 			return fmt.Errorf("the API knows a node %s that nobody booted", item.Metadata.Name)
 		}
 		n := t.nodes[i]
+		if !slices.Contains(nodes, n) {
+			continue
+		}
 		missing[n.Name] = "says nothing"
 		for _, c := range item.Status.Conditions {
 			// What it said before its power-on counts for nothing.

@@ -59,10 +59,11 @@ func (t *Trial) checkMove(ctx context.Context, o *operator) error {
 		_, err := o.kubectlIn(ctx, from.netns, "", "--server="+t.Plan.Endpoint.URL, "annotate", "--overwrite", "node", from.Name, "lab=written-"+held.Name)
 		return fmt.Sprintf("to %s %.1f s after the cut, and it took a write", from.Name, answered), err
 	})
+	t.Phase(held.Name + " got its power back")
 	if err := held.PowerOn(ctx); err != nil {
 		return err
 	}
-	return t.follow(ctx, o, held.PoweredOn)
+	return t.boots(ctx, o, []*Node{held}, held.PoweredOn)
 }
 
 // runningMasters are those that have power.

@@ -76,24 +76,24 @@ func (t *Trial) authorities() (map[string]*x509.Certificate, error) {
 	return store, nil
 }
 
-// listener is a port that speaks TLS, and the authority that signs for it.
-type listener struct {
+// tlsPort is a port that speaks TLS, and the authority that signs for it.
+type tlsPort struct {
 	what, address string
 	port          int
 	authority     string
 }
 
-// listeners are those of a node.
-func (t *Trial) listeners(n plan.Node) []listener {
-	out := []listener{
+// tlsPorts are those of a node.
+func (t *Trial) tlsPorts(n plan.Node) []tlsPort {
+	out := []tlsPort{
 		{"kubelet", n.Address, 10250, "kubelet-signer"},
 		{"status page", n.Address, 9440, "kubernetes"},
 	}
 	if n.Role == plan.Master {
 		out = append(out,
-			listener{"API server", n.Address, t.Plan.Endpoint.APIServerPort, "kubernetes"},
-			listener{"etcd for clients", n.Address, 2379, "etcd"},
-			listener{"etcd for peers", n.Address, 2380, "etcd"})
+			tlsPort{"API server", n.Address, t.Plan.Endpoint.APIServerPort, "kubernetes"},
+			tlsPort{"etcd for clients", n.Address, 2379, "etcd"},
+			tlsPort{"etcd for peers", n.Address, 2380, "etcd"})
 	}
 	return out
 }
@@ -101,7 +101,7 @@ func (t *Trial) listeners(n plan.Node) []listener {
 // servedBy judges what a node serves.
 func (t *Trial) servedBy(ctx context.Context, n *Node, store map[string]*x509.Certificate) (count int, err error) {
 	made, _ := t.Plan.Node(n.Name)
-	for _, l := range t.listeners(made) {
+	for _, l := range t.tlsPorts(made) {
 		chain, err := n.serves(ctx, net.JoinHostPort(l.address, fmt.Sprint(l.port)))
 		if err == nil {
 			err = chains(chain[0], store, l.authority)

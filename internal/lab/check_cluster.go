@@ -40,7 +40,7 @@ func (t *Trial) allReady(ctx context.Context, o *operator) (string, error) {
 	for _, n := range t.nodes {
 		all[n.Name], ready[n.Name] = true, true
 	}
-	if err := t.lookAtNodes(ctx, o, all, ready); err != nil {
+	if err := t.lookAtNodes(ctx, o, t.nodes, all, ready); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%d of %d: %s", len(t.nodes), len(t.nodes), strings.Join(t.result.Nodes, ", ")), nil

@@ -108,20 +108,25 @@ func (t *Trial) podsResolve(ctx context.Context, o *operator) (string, error) {
 	service := "kubernetes.default.svc." + k.ClusterDomain
 	script := fmt.Sprintf("nslookup %s %s && nslookup %s", service, k.DNSIP, OutsideName)
 	count, err := t.inPods(ctx, o, anywhere, []string{"sh", "-c", script}, func(_ probe, out string, err error) error {
-		if err == nil && (!strings.Contains(out, k.ServiceIP) || !strings.Contains(out, gateway().Addr().String())) {
+		if err == nil && (!strings.Contains(out, k.ServiceIP) || !strings.Contains(out, t.wire.gateway.Addr().String())) {
 			err = errors.New("nslookup printed " + out)
 		}
 		return err
 	})
-	return fmt.Sprintf("%s is %s at %s, and %s is %s, in %s", service, k.ServiceIP, k.DNSIP, OutsideName, gateway().Addr(), counted(count, "pod")), err
+	return fmt.Sprintf("%s is %s at %s, and %s is %s, in %s", service, k.ServiceIP, k.DNSIP, OutsideName, t.wire.gateway.Addr(), counted(count, "pod")), err
 }
+
+// readPage reads a page of a host by its name. A static busybox has no resolver
+// but nslookup's.
+const readPage = `for address in $(nslookup %s | while read key value rest; do [ "$key" != Address: ] || echo "$value"; done); do :; done
+wget -q -T 3 -O - "http://$address/"`
 
 // reachService asks for a page that only one pod has, from the pods of all other nodes.
 func (t *Trial) reachService(ctx context.Context, o *operator) (string, error) {
 	on := t.nodes[len(t.nodes)-1].Name
 	want := "served on " + on
 	elsewhere := func(node string) bool { return node != on || len(t.nodes) == 1 }
-	count, err := t.inPods(ctx, o, elsewhere, []string{"wget", "-q", "-T", "3", "-O", "-", "http://server.lab.svc." + t.Plan.Kubernetes.ClusterDomain + "/"},
+	count, err := t.inPods(ctx, o, elsewhere, []string{"sh", "-c", fmt.Sprintf(readPage, "server.lab.svc."+t.Plan.Kubernetes.ClusterDomain)},
 		func(_ probe, out string, err error) error {
 			if err == nil && strings.TrimSpace(out) != want {
 				err = fmt.Errorf("got %q", out)

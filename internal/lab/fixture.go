@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -18,9 +17,6 @@ type fixture struct {
 	tree, programs, images string
 	nodes                  []*Node
 }
-
-// gateway is the switch's own address, in the network that stands for the provider's.
-func gateway() netip.Prefix { return netip.MustParsePrefix("10.99.0.254/24") }
 
 // nodePrograms are what a system extension would bring.
 func nodePrograms() []string {
@@ -45,10 +41,10 @@ func (t *Trial) Containers(ctx context.Context) (err error) {
 	if t.programs, err = t.Programs(programs...); err != nil {
 		return err
 	}
-	if t.wire, err = t.Network(ctx, gateway()); err != nil {
+	if t.wire, err = t.Network(ctx, gatewayOf(t.Plan)); err != nil {
 		return err
 	}
-	return t.wire.provide(ctx, metadataAddresses(t.Plan))
+	return t.wire.provide(ctx, metadataAddresses(t.Plan), t.Plan.Settings.DNS, t.names())
 }
 
 // Make makes a container with a payload of the output folder, such as
@@ -74,29 +70,16 @@ func (t *Trial) make(ctx context.Context, o NodeOptions) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(t.Plan.Settings.DNS) == 0 {
+		// DHCP would say where names are asked for.
+		text := "[Resolve]\nDNS=" + t.wire.gateway.Addr().String() + "\n"
+		if err := add(n.root, "etc/systemd/resolved.conf.d/90-imgforge-lab.conf", text); err != nil {
+			return nil, err
+		}
+	}
 	t.nodes = append(t.nodes, n)
 	t.result.Nodes = append(t.result.Nodes, o.Name)
 	return n, nil
-}
-
-// below is the address that the provider's DHCP would give to a node: none when
-// the payload sets its own.
-func (t *Trial) below(name string) netip.Prefix {
-	if t.Plan.Network.Mesh == "none" {
-		return netip.Prefix{}
-	}
-	for i, n := range t.Plan.Nodes {
-		if n.Name != name {
-			continue
-		}
-		host, _, _ := strings.Cut(n.Endpoint, ":")
-		address, err := netip.ParseAddr(host)
-		if err != nil {
-			address = netip.AddrFrom4([4]byte{10, 99, 0, byte(100 + i)})
-		}
-		return netip.PrefixFrom(address, gateway().Bits())
-	}
-	return netip.Prefix{}
 }
 
 // nodesOf are the containers of a role.
@@ -135,19 +118,6 @@ func (t *Trial) powerCycle(ctx context.Context) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("power off: %w", err)
 	}
 	return PowerOn(ctx, t.nodes)
-}
-
-// metadataAddresses are those that the plan closes to pods.
-func metadataAddresses(p *plan.Plan) (addresses []string) {
-	for _, a := range p.Platform.Metadata {
-		if prefix, err := netip.ParsePrefix(a); err == nil {
-			a = prefix.Addr().String()
-		}
-		if address, err := netip.ParseAddr(a); err == nil && address.Is4() {
-			addresses = append(addresses, a)
-		}
-	}
-	return addresses
 }
 
 // HowToLook says how a person gets into the nodes, one line for each.

@@ -32,6 +32,7 @@ func (l *Lab) Network(ctx context.Context, gateway netip.Prefix) (*Network, erro
 		[]string{"ip", "-netns", n.netns, "link", "add", "br0", "type", "bridge"},
 		[]string{"ip", "-netns", n.netns, "address", "add", gateway.String(), "dev", "br0"},
 		[]string{"ip", "-netns", n.netns, "link", "set", "br0", "up"},
+		[]string{"ip", "-netns", n.netns, "route", "add", "default", "dev", "br0"}, // to whoever is on the wire
 	)
 	if err != nil {
 		return nil, fmt.Errorf("make a network: %w", err)
@@ -55,8 +56,12 @@ func (n *Network) plug(ctx context.Context, netns string, address netip.Prefix) 
 		commands = append(commands,
 			[]string{"ip", "-netns", netns, "address", "add", address.String(), "dev", "eth0"},
 			[]string{"ip", "-netns", netns, "link", "set", "eth0", "up"},
-			[]string{"ip", "-netns", netns, "route", "add", "default", "via", n.gateway.Addr().String()},
 		)
+		route := []string{"ip", "-netns", netns, "route", "add", "default", "via", n.gateway.Addr().String()}
+		if address.IsSingleIP() {
+			route = []string{"ip", "-netns", netns, "route", "add", "default", "dev", "eth0"}
+		}
+		commands = append(commands, route)
 	}
 	return port, n.lab.runAll(ctx, commands...)
 }

@@ -9,33 +9,43 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
 
 // What the network answers, as a provider's would.
 const (
-	// OutsideName is a name outside of the cluster, which resolves to the gateway.
+	// OutsideName is a name outside of the cluster, which resolves to the gateway's address.
 	OutsideName = "outside.lab.example"
 	// metadataText is what the metadata service tells whoever reaches it.
 	metadataText = "the metadata of this machine\n"
 )
 
 // provide makes the network answer what a provider's does: DNS at the gateway's
-// address, and the metadata service at each of the addresses.
-func (n *Network) provide(ctx context.Context, metadata []string) error {
-	for _, address := range metadata {
-		if _, err := n.lab.run(ctx, "ip", "-netns", n.netns, "address", "add", address+"/32", "dev", "br0"); err != nil {
-			return fmt.Errorf("make a metadata service: %w", err)
+// address and at those of servers, and the metadata service at its addresses.
+func (n *Network) provide(ctx context.Context, metadata, servers []string, names map[string]netip.Addr) error {
+	own := n.gateway.Addr().String()
+	if !slices.Contains(servers, own) {
+		servers = append([]string{own}, servers...)
+	}
+	for _, address := range slices.Concat(metadata, servers) {
+		if address == own {
+			continue
+		}
+		if _, err := n.lab.run(ctx, "ip", "-netns", n.netns, "address", "replace", address, "dev", "br0"); err != nil {
+			return fmt.Errorf("make the provider's services: %w", err)
 		}
 	}
 	return within(n.netns, func() error {
-		names, err := net.ListenPacket("udp4", net.JoinHostPort(n.gateway.Addr().String(), "53"))
-		if err != nil {
-			return err
+		for _, address := range servers {
+			conn, err := net.ListenPacket("udp", net.JoinHostPort(address, "53"))
+			if err != nil {
+				return err
+			}
+			n.lab.later("DNS server", func(context.Context) error { return conn.Close() })
+			go answerNames(conn, names, &n.asked)
 		}
-		n.lab.later("DNS server", func(context.Context) error { return names.Close() })
-		go answerNames(names, n.gateway.Addr(), &n.asked)
 		for _, address := range metadata {
 			l, err := net.Listen("tcp4", net.JoinHostPort(address, "80"))
 			if err != nil {
@@ -56,9 +66,9 @@ const (
 	dnsNoName   = 3
 )
 
-// answerNames serves DNS until conn is closed: OutsideName has one address, and
-// there is no other name.
-func answerNames(conn net.PacketConn, address netip.Addr, asked *atomic.Int64) {
+// answerNames serves DNS until conn is closed: names have one address each, and
+// there are no others.
+func answerNames(conn net.PacketConn, names map[string]netip.Addr, asked *atomic.Int64) {
 	buffer := make([]byte, 512)
 	for {
 		n, from, err := conn.ReadFrom(buffer)
@@ -68,7 +78,7 @@ func answerNames(conn net.PacketConn, address netip.Addr, asked *atomic.Int64) {
 		if err != nil {
 			continue
 		}
-		if reply := answerName(buffer[:n], address); reply != nil {
+		if reply := answerName(buffer[:n], names); reply != nil {
 			asked.Add(1)
 			conn.WriteTo(reply, from) // who loses an answer asks again
 		}
@@ -76,7 +86,7 @@ func answerNames(conn net.PacketConn, address netip.Addr, asked *atomic.Int64) {
 }
 
 // answerName answers a message of one question; nil when it is none.
-func answerName(query []byte, address netip.Addr) []byte {
+func answerName(query []byte, names map[string]netip.Addr) []byte {
 	name, end := questionOf(query)
 	if end == 0 {
 		return nil
@@ -84,8 +94,9 @@ func answerName(query []byte, address netip.Addr) []byte {
 	kind := binary.BigEndian.Uint16(query[end-4:])
 	reply := append([]byte{}, query[:end]...)
 	flags, answers := uint16(dnsResponse), uint16(0)
+	address, known := names[strings.ToLower(name)]
 	switch {
-	case !strings.EqualFold(name, OutsideName):
+	case !known:
 		flags |= dnsNoName
 	case kind == 1: // A
 		answers = 1

@@ -18,7 +18,7 @@ func TestNames(t *testing.T) {
 	defer conn.Close()
 	var asked atomic.Int64
 	want := netip.MustParseAddr("192.0.2.7")
-	go answerNames(conn, want, &asked)
+	go answerNames(conn, map[string]netip.Addr{OutsideName: want}, &asked)
 	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "udp4", conn.LocalAddr().String())

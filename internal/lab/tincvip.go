@@ -50,7 +50,7 @@ func (t *Trial) playContainers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.boots(ctx, o, first); err != nil {
+	if err := t.boots(ctx, o, t.nodes, first); err != nil {
 		return err
 	}
 	t.checkCluster(ctx, o)
@@ -63,7 +63,7 @@ func (t *Trial) playContainers(ctx context.Context) error {
 	if first, err = t.powerCycle(ctx); err != nil {
 		return err
 	}
-	if err := t.boots(ctx, o, first); err != nil {
+	if err := t.boots(ctx, o, t.nodes, first); err != nil {
 		return err
 	}
 	t.Check(ctx, "a power cycle of all nodes ends Ready", soon, func(ctx context.Context) (string, error) { return t.allReady(ctx, o) })
@@ -73,10 +73,10 @@ func (t *Trial) playContainers(ctx context.Context) error {
 }
 
 // boots is follow within a bound.
-func (t *Trial) boots(ctx context.Context, o *operator, first time.Time) error {
+func (t *Trial) boots(ctx context.Context, o *operator, nodes []*Node, first time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, boundBoot)
 	defer cancel()
-	err := t.follow(ctx, o, first)
+	err := t.follow(ctx, o, nodes, first)
 	t.keepWords()
 	return err
 }

@@ -36,7 +36,12 @@ type Trial struct {
 
 // build does what `imgforge pki init` and `imgforge build` do for the topology's
 // cluster file, in the lab's own folder.
-func (t *Trial) build(ctx context.Context) error {
+func (t *Trial) build(ctx context.Context) (err error) {
+	if b := t.Topology.Built; b != nil {
+		t.App, t.Source, t.Out = b.App, b.Source, b.Out
+		t.Plan, err = readPlan(t.Out)
+		return err
+	}
 	dir := filepath.Join(t.work, "cluster")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -60,16 +65,18 @@ func (t *Trial) build(ctx context.Context) error {
 	if _, err := t.App.Build(ctx, forge.BuildOptions{Source: t.Source, Out: t.Out}); err != nil {
 		return err
 	}
-	return t.readPlan()
+	t.Plan, err = readPlan(t.Out)
+	return err
 }
 
 // readPlan reads the plan that a build left beside its payloads.
-func (t *Trial) readPlan() error {
-	data, err := os.ReadFile(filepath.Join(t.Out, "secret", "plan.json"))
+func readPlan(out string) (*plan.Plan, error) {
+	data, err := os.ReadFile(filepath.Join(out, "secret", "plan.json"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return json.Unmarshal(data, &t.Plan)
+	var p plan.Plan
+	return &p, json.Unmarshal(data, &p)
 }
 
 // Payload reads a payload of the output folder, such as roles/master.ign.
