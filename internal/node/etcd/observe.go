@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -100,6 +101,9 @@ func (n *node) ask(ctx context.Context, s Slot) (p Peer, minor int) {
 		if p.State != Serving {
 			return p, 0
 		}
+	}
+	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
+		return p, 0 // nobody is there: its etcd would be as silent
 	}
 	status, err := n.etcd.status(ctx, clientURL(n.addresses[s.Name]))
 	switch {

@@ -90,11 +90,15 @@ func (n *node) credentials() (server, client *tls.Config, err error) {
 	return server, client, nil
 }
 
+// connectWithin bounds one attempt to connect. Slots that no machine fills yet never
+// answer, and every look asks them too: it must not wait for them for long.
+const connectWithin = time.Second
+
 // newHTTP is a client that goes where it is told: no proxy, no redirect.
 func newHTTP(config *tls.Config, timeout time.Duration) *http.Client {
 	return &http.Client{
 		Timeout: timeout,
-		Transport: &http.Transport{TLSClientConfig: config, DialContext: (&net.Dialer{Timeout: timeout}).DialContext,
+		Transport: &http.Transport{TLSClientConfig: config, DialContext: (&net.Dialer{Timeout: min(timeout, connectWithin)}).DialContext,
 			TLSHandshakeTimeout: timeout, MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
