@@ -15,6 +15,7 @@ import (
 	"github.com/imgforge/imgforge/internal/node/etcd"
 	"github.com/imgforge/imgforge/internal/node/status"
 	"github.com/imgforge/imgforge/internal/node/step"
+	"github.com/imgforge/imgforge/internal/node/watch"
 )
 
 // service is what units run beside the claim: the steps before the kubelet, and the
@@ -49,7 +50,7 @@ func (s service) do(ctx context.Context, words []string) (err error, known bool)
 
 // parts are what a node of this role runs.
 func (s service) parts(role string) []part {
-	out := []part{{"status", s.status}}
+	out := []part{{"watch", s.watch}, {"status", s.status}}
 	if role == "master" {
 		out = append(out, part{"etcd", s.etcd}, part{"apply", s.apply}, part{"approve", s.approve})
 	}
@@ -101,6 +102,10 @@ func (s service) etcd(ctx context.Context) error {
 		}
 	}
 	return etcd.Run(ctx, etcd.Options{Root: s.o.root, Report: s.log})
+}
+
+func (s service) watch(ctx context.Context) error {
+	return watch.Run(ctx, watch.Options{Root: s.o.root, Report: s.log, Stderr: s.log.Stderr})
 }
 
 func (s service) status(ctx context.Context) error {
