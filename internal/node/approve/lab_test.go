@@ -117,7 +117,8 @@ func TestRealAPIServer(t *testing.T) {
 	// The kubelet's own leaf, of the payload, asks.
 	kubelet := c.Leaf("kubelet")
 	ask(t, kubelet, "true", request(t, "master-1", address("master-1"), nil), serving[:]...)
-	ask(t, kubelet, "forged-name", request(t, "master-2", address("master-2"), nil), serving[:]...)
+	ask(t, kubelet, "forged-name", request(t, "master-1", address("master-1"), func(r *x509.CertificateRequest) { r.DNSNames = []string{"master-2"} }), serving[:]...)
+	ask(t, c.Admin().As("mallory", "system:masters"), "forged-user", request(t, "worker-1", address("worker-1"), nil), serving[:]...)
 	ask(t, kubelet, "forged-address", request(t, "master-1", address("master-2"), nil), serving[:]...)
 	ask(t, kubelet, "by-hand", request(t, "master-1", "192.0.2.1", nil), serving[:]...)
 
@@ -125,7 +126,7 @@ func TestRealAPIServer(t *testing.T) {
 		until(t, name+" is signed", func() bool { return len(read(t, c, name).Status.Certificate) > 0 })
 		chains(t, c, read(t, c, name).Status.Certificate, node, address(node))
 	}
-	for _, name := range []string{"forged-name", "forged-address", "by-hand"} {
+	for _, name := range []string{"forged-name", "forged-user", "forged-address", "by-hand"} {
 		until(t, "the warning of "+name, func() bool { return said.count("why:    "+name+": ") == 3 }) // by each of three
 		if o := read(t, c, name); len(o.Status.Conditions) > 0 || len(o.Status.Certificate) > 0 {
 			t.Errorf("%s does not stay pending: %+v", name, o.Status)

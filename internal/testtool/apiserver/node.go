@@ -3,10 +3,10 @@
 package apiserver
 
 import (
-	"bytes"
-	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -14,9 +14,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/imgforge/imgforge/examples"
 	"github.com/imgforge/imgforge/internal/artifact"
-	"github.com/imgforge/imgforge/internal/cli"
+	"github.com/imgforge/imgforge/internal/forge"
 	"github.com/imgforge/imgforge/internal/testtool"
 )
 
@@ -25,21 +27,25 @@ import (
 func master(t testing.TB, example, root string) {
 	t.Helper()
 	dir := t.TempDir()
-	run := func(args ...string) []byte {
-		t.Helper()
-		var out, messages bytes.Buffer
-		env := func(name string) string {
-			return map[string]string{"HOME": dir, "XDG_CONFIG_HOME": filepath.Join(dir, ".config")}[name]
-		}
-		args = append(args, "-f", filepath.Join(dir, "cluster.yaml"))
-		if code := cli.Run(context.Background(), args, cli.Streams{In: strings.NewReader(""), Out: &out, Err: &messages}, env); code != 0 {
-			t.Fatalf("imgforge %s: exit %d\n%s", strings.Join(args, " "), code, &messages)
-		}
-		return out.Bytes()
+	app := &forge.App{Now: time.Now, Rand: rand.Reader, Log: io.Discard, Getenv: func(name string) string {
+		return map[string]string{"HOME": dir}[name]
+	}}
+	src := forge.Source{File: filepath.Join(dir, "cluster.yaml")}
+	text, err := examples.Read(example)
+	if err == nil {
+		err = os.WriteFile(src.File, text, 0o644)
 	}
-	run("init", "--example", example)
-	run("pki", "issue")
-	ignite(t, run("render", "--node", "master-1", "--format", "ignition"), root)
+	if err == nil {
+		_, err = app.PKIInit(t.Context(), src)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := app.Render(t.Context(), forge.RenderOptions{Source: src, Node: "master-1", Format: "ignition"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ignite(t, payload.Data, root)
 	if err := os.WriteFile(filepath.Join(root, "etc/hostname"), []byte("master-1\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
