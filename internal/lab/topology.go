@@ -40,6 +40,7 @@ func Topologies() []Topology {
 		wireGuardLocal(),
 		cloudInit(),
 		controlPlaneVM(),
+		driveVM(),
 		wireGuardVM(),
 		tincVM(),
 	}

@@ -20,30 +20,30 @@ func (t *Trial) machineSystem(ctx context.Context) (System, error) {
 }
 
 // checkMachine makes the checks of a control plane that is Ready.
-func (t *Trial) checkMachine(ctx context.Context, api *operator, v *VM, name string) {
-	made, _ := t.Plan.Node(name)
+func (t *Trial) checkMachine(ctx context.Context, api *operator, v *VM) {
+	made, _ := t.Plan.Node(v.Name)
 	for _, c := range []struct {
 		name string
 		look func(context.Context) (string, error)
 	}{
 		{"Ignition wrote the payload in the initrd", v.ignited},
-		{"cgroup v2 and the systemd driver, as rendered", func(ctx context.Context) (string, error) { return v.production(ctx, api, name) }},
+		{"cgroup v2 and the systemd driver, as rendered", func(ctx context.Context) (string, error) { return v.production(ctx, api) }},
 		{"kubectl with imgforge kubeconfig, from outside", func(ctx context.Context) (string, error) {
 			out, err := api.kubectl(ctx, "get", "nodes", "--no-headers")
 			return strings.Join(strings.Fields(out), " "), err
 		}},
 		{"no unit failed, and systemd has nothing to say about them", func(ctx context.Context) (string, error) {
-			return "on " + name, unitsOf(ctx, name, v.Run)
+			return "on " + v.Name, unitsOf(ctx, v.Name, v.Run)
 		}},
 		{"no port is open that the plan does not name", func(ctx context.Context) (string, error) {
 			out, err := v.Run(ctx, listListeners()...)
 			if err != nil {
 				return "", err
 			}
-			count, err := t.namedOnly(name, made.Role, out)
+			count, err := t.namedOnly(v.Name, made.Role, out)
 			return counted(count, "listener") + ", each named by the plan", err
 		}},
-		{"sshd does not run", func(ctx context.Context) (string, error) { return "no unit and no process", sshOf(ctx, name, v.Run) }},
+		{"sshd does not run", func(ctx context.Context) (string, error) { return "no unit and no process", sshOf(ctx, v.Name, v.Run) }},
 	} {
 		t.Check(ctx, c.name, boundMachineCheck, gently(c.look))
 	}

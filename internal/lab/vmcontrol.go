@@ -16,10 +16,27 @@ import (
 func controlPlaneVM() Topology {
 	return Topology{
 		Name:    "vm",
-		About:   "one whole control plane in a virtual machine: cgroup v2, the systemd driver, Ignition in the initrd from fw_cfg and from a config-2 drive, and a second boot of each",
+		About:   "one whole control plane in a virtual machine: Ignition in the initrd from fw_cfg, role payload, cgroup v2, the systemd driver, and a second boot",
 		Kind:    Machine,
 		Cluster: clusterFile("vm"),
-		Play:    playControlPlaneVM,
+		Play: func(ctx context.Context, t *Trial) error {
+			name := t.existing()[0]
+			// The role's payload serves every master: the boot loader says which this one is.
+			return t.playMachine(ctx, name, MachineOptions{Payload: t.secret("roles/master.ign"), Arguments: []string{"imgforge.node=" + name}})
+		},
+	}
+}
+
+func driveVM() Topology {
+	return Topology{
+		Name:    "vm-config-2",
+		About:   "the same from the node's payload on a config-2 drive",
+		Kind:    Machine,
+		Cluster: clusterFile("vm"),
+		Play: func(ctx context.Context, t *Trial) error {
+			name := t.existing()[0]
+			return t.playMachine(ctx, name, MachineOptions{Drive: t.secret("drives/" + name + ".iso")})
+		},
 	}
 }
 
@@ -32,31 +49,12 @@ const (
 // hostAddress is where the machine that runs qemu is on the network of a single machine.
 const hostAddress = "10.0.2.2"
 
-func playControlPlaneVM(ctx context.Context, t *Trial) error {
+// playMachine follows one machine through its first and its second boot.
+func (t *Trial) playMachine(ctx context.Context, name string, o MachineOptions) error {
 	system, err := t.machineSystem(ctx)
 	if err != nil {
 		return err
 	}
-	name := t.existing()[0]
-	t.result.Nodes = []string{name}
-	for _, way := range []struct {
-		phase string
-		made  MachineOptions
-	}{
-		// The role's payload serves every master: the boot loader says which this one is.
-		{"role payload through fw_cfg", MachineOptions{Payload: "roles/master.ign", Arguments: []string{"imgforge.node=" + name}}},
-		{"node payload on a config-2 drive", MachineOptions{Drive: "drives/" + name + ".iso"}},
-	} {
-		if err := t.playMachine(ctx, way.phase, name, system, way.made); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// playMachine follows one machine through its first and its second boot.
-func (t *Trial) playMachine(ctx context.Context, phase, name string, system System, o MachineOptions) error {
-	made, _ := t.Plan.Node(name)
 	port, err := freePort("tcp4")
 	if err != nil {
 		return err
@@ -65,27 +63,24 @@ func (t *Trial) playMachine(ctx context.Context, phase, name string, system Syst
 	if err != nil {
 		return err
 	}
-	o.Name, o.System, o.Cores, o.MiB = name+"-"+keyOf([]string{phase})[:4], system, 2, 4096
+	made, _ := t.Plan.Node(name)
+	o.Name, o.System, o.Cores, o.MiB = name, system, 2, 4096
 	o.Networks = []string{fmt.Sprintf("user,net=%s,host=%s,restrict=on,hostfwd=tcp:%s-%s:%d", t.Plan.Network.CIDR, hostAddress, loopback(port), made.Address, t.Plan.Endpoint.Port)}
-	for _, file := range []*string{&o.Payload, &o.Drive} {
-		if *file != "" {
-			*file = t.secret(*file)
-		}
-	}
-	t.Phase(phase)
+	t.result.Nodes = []string{name}
+	t.Phase("first boot")
 	v, err := t.Machine(ctx, o)
 	if err != nil {
 		return err
 	}
-	if err := t.followMachine(ctx, api, v, name); err != nil {
+	if err := t.followMachine(ctx, api, v); err != nil {
 		return err
 	}
-	t.checkMachine(ctx, api, v, name)
-	t.Phase(phase + ", after a power cut")
+	t.checkMachine(ctx, api, v)
+	t.Phase("after a power cut")
 	if err := errors.Join(v.PowerOff(ctx), v.PowerOn(ctx)); err != nil {
 		return err
 	}
-	if err := t.followMachine(ctx, api, v, name); err != nil {
+	if err := t.followMachine(ctx, api, v); err != nil {
 		return err
 	}
 	t.Check(ctx, "the second boot asks for no Ignition", boundMachineCheck, func(context.Context) (string, error) {
@@ -117,7 +112,7 @@ func (t *Trial) outside(ctx context.Context, port uint16) (*operator, error) {
 }
 
 // followMachine waits for what a machine shows, in the order of its boot.
-func (t *Trial) followMachine(ctx context.Context, api *operator, v *VM, name string) error {
+func (t *Trial) followMachine(ctx context.Context, api *operator, v *VM) error {
 	ctx, cancel := context.WithTimeout(ctx, boundMachine)
 	defer cancel()
 	waits := []wait{
@@ -126,13 +121,13 @@ func (t *Trial) followMachine(ctx context.Context, api *operator, v *VM, name st
 		{"kubelet is healthy", v.runs("curl", "-sf", "http://127.0.0.1:10248/healthz")},
 		{"etcd is ready", v.runs("curl", "-sf", "http://127.0.0.1:2381/readyz")},
 		{"the API answers at its endpoint", slowly(func(ctx context.Context) error { return api.through(ctx, "", api.server, "/readyz", nil) })},
-		{"node is Ready", slowly(func(ctx context.Context) error { return v.isReady(ctx, api, name) })},
+		{"node is Ready", slowly(func(ctx context.Context) error { return v.isReady(ctx, api) })},
 	}
 	if v.boots == 1 {
 		waits = append([]wait{{"Ignition is done, in the initrd", v.Prints("Ignition Complete")}}, waits...)
 	}
 	for _, w := range waits {
-		if err := t.Reach(ctx, name, v.PoweredOn, w.what, w.look); err != nil {
+		if err := t.Reach(ctx, v.Name, v.PoweredOn, w.what, w.look); err != nil {
 			return err
 		}
 	}
@@ -168,7 +163,7 @@ func (v *VM) runs(args ...string) func(context.Context) error {
 }
 
 // isReady asks the API for what the node said of itself since its power-on.
-func (v *VM) isReady(ctx context.Context, api *operator, name string) error {
+func (v *VM) isReady(ctx context.Context, api *operator) error {
 	var list nodeList
 	if err := api.through(ctx, "", api.server, "/api/v1/nodes", &list); err != nil {
 		return err
@@ -177,7 +172,7 @@ func (v *VM) isReady(ctx context.Context, api *operator, name string) error {
 	for _, item := range list.Items {
 		for _, c := range item.Status.Conditions {
 			switch {
-			case item.Metadata.Name != name || c.Type != "Ready":
+			case item.Metadata.Name != v.Name || c.Type != "Ready":
 			case c.LastHeartbeat.Before(v.PoweredOn.Truncate(time.Second)):
 				why = errors.New("it has said nothing since its power-on")
 			case c.Status == "True":
@@ -199,7 +194,7 @@ type configz struct {
 }
 
 // production tells whether the kubelet runs with what payloads give it, on the cgroups that it wants.
-func (v *VM) production(ctx context.Context, api *operator, name string) (string, error) {
+func (v *VM) production(ctx context.Context, api *operator) (string, error) {
 	hierarchy, err := v.Run(ctx, "stat", "--file-system", "--format=%T", "/sys/fs/cgroup")
 	if err != nil {
 		return "", err
@@ -208,7 +203,7 @@ func (v *VM) production(ctx context.Context, api *operator, name string) (string
 	if err != nil {
 		return "", err
 	}
-	out, err := api.kubectl(ctx, "get", "--raw", "/api/v1/nodes/"+name+"/proxy/configz")
+	out, err := api.kubectl(ctx, "get", "--raw", "/api/v1/nodes/"+v.Name+"/proxy/configz")
 	if err != nil {
 		return "", err
 	}
