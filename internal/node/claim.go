@@ -5,27 +5,31 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/bootcode"
+	"github.com/imgforge/imgforge/internal/node/step"
 )
 
 // Claim makes a machine one node of the cluster, once and for good. What it needs
 // of the running system is fields, so that a folder can stand in for a machine.
 type Claim struct {
 	Root   string // "/" on a node
-	Stdout io.Writer
-	Stderr io.Writer
-	// Wait is how long to wait for a name: some networks give it by DHCP.
+	Report step.Reporter
+	// Wait is how long to wait for a name: some networks give it by DHCP, and a
+	// provider's metadata service is there no sooner than the network.
 	Wait time.Duration
+	// Metadata finds the service that knows a provider's tags; nil asks nobody.
+	Metadata func(provider string) (metadata, bool)
 	// SetHostname changes the name of the running system.
 	SetHostname func(name string) error
 	// Later runs the helper with these arguments once cloud-init has ended.
 	Later func(args ...string) error
+	// Again is how long it is between two looks for a name; 0 is a second.
+	Again time.Duration
 	// Fault, when set, is called at named steps, so that tests can end the process there.
 	Fault func(step string)
 }
@@ -78,24 +82,6 @@ func (c Claim) fromSlots(ctx context.Context, h host, slots []slot) (claimed, er
 		return claimed{}, err
 	}
 	return claimed{Node: s.node, By: by.String()}, nil
-}
-
-// await chooses a slot, and asks again while the machine may still get its name.
-func (c Claim) await(ctx context.Context, h host, slots []slot, line claimLine) (slot, hint, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.Wait)
-	defer cancel()
-	for {
-		s, by, err := choose(slots, h.hints(line))
-		if !errors.Is(err, bootcode.Fail(bootcode.NoSlot, "")) {
-			return s, by, err
-		}
-		h.at("no name yet")
-		select {
-		case <-ctx.Done():
-			return s, by, err
-		case <-time.After(time.Second):
-		}
-	}
 }
 
 // take writes the files of a slot.
@@ -166,8 +152,8 @@ func (c Claim) settle(h host, who claimed) error {
 		return bootcode.Fail(bootcode.CannotWrite, "%v", err)
 	}
 	h.at("slots removed")
-	c.wipe(h)
-	fmt.Fprintf(c.Stdout, "imgforge: this is %s (%s)\n", who.Node, who.By)
+	c.Report.Done(step.Claim, fmt.Sprintf("this is %s (%s)", who.Node, who.By))
+	c.wipe(h) // what it leaves behind is the claim's last word
 	return nil
 }
 
@@ -192,12 +178,12 @@ func (c Claim) name(h host, node string) error {
 func (c Claim) wipe(h host) {
 	if h.cloudInitRuns() {
 		if err := c.Later("wipe"); err != nil {
-			h.console(c.Stderr, bootcode.Fail(bootcode.WipeIncomplete, "cannot wait for cloud-init: %v", err).Error())
+			c.Report.Failed(bootcode.Fail(bootcode.WipeIncomplete, "cannot wait for cloud-init: %v", err))
 		}
 		return
 	}
 	if err := h.wipe(); err != nil {
-		h.console(c.Stderr, err.Error())
+		c.Report.Failed(asFailure(err))
 	}
 }
 
@@ -209,12 +195,11 @@ func (c Claim) warnOfOtherNames(h host, node string) {
 			other = append(other, "kernel argument "+nodeArgument+"= "+name)
 		}
 	}
-	short, _, _ := strings.Cut(h.hostname(), ".")
-	if short != "" && short != node && short != "localhost" && h.hostname() != node {
+	if short, _, _ := strings.Cut(h.hostname(), "."); !unnamed(short) && short != node && h.hostname() != node {
 		other = append(other, "host name "+h.hostname())
 	}
 	if len(other) > 0 {
-		h.console(c.Stderr, bootcode.Fail(bootcode.NameDiffers, "this is %s, but the machine has %s", node, strings.Join(other, ", ")).Error())
+		c.Report.Failed(bootcode.Fail(bootcode.NameDiffers, "this is %s, but the machine has %s", node, strings.Join(other, ", ")))
 	}
 }
 

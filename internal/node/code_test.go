@@ -25,12 +25,10 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func provokedClaim(t *testing.T, hostname string, prepare func(m *machine)) string {
 	m := newMachine(t, hostname)
 	prepare(m)
-	err := m.claim()
-	text := m.stderr.String()
-	if err != nil {
-		text += err.Error() + "\n"
+	if err := m.claim(); err != nil {
+		m.log.Failed(asFailure(err))
 	}
-	return strings.ReplaceAll(text, m.root, "")
+	return m.complaints()
 }
 
 // claimTexts makes each code of the claim happen for real.

@@ -6,7 +6,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -117,20 +116,4 @@ func (h host) remove(name string) error {
 		return nil
 	}
 	return err
-}
-
-// console shows a line to whoever watches the machine boot. Under systemd the
-// unit decides where standard error goes, console included; anything else, such as
-// a script of cloud-init, hides it in a log.
-func (h host) console(stderr io.Writer, text string) {
-	fmt.Fprintln(stderr, text)
-	if os.Getenv("JOURNAL_STREAM") != "" {
-		return
-	}
-	f, err := os.OpenFile(h.path("/dev/console"), os.O_WRONLY, 0)
-	if err != nil {
-		return // not every machine has one, and not everybody may write to it
-	}
-	defer f.Close()
-	fmt.Fprintln(f, text)
 }

@@ -123,9 +123,14 @@ func choose(slots []slot, hints []hint) (slot, hint, error) {
 		}
 	}
 	if by.value == "" {
-		return slot{}, hint{}, bootcode.Fail(bootcode.NoSlot, "this machine has %s\nthe slots are %s", describe(hints), strings.Join(nodesOf(slots), ", "))
+		return slot{}, hint{}, bootcode.Fail(bootcode.NoSlot, "%s", whyNone(slots, hints))
 	}
 	return chosen, by, nil
+}
+
+// whyNone says what the machine is called, and what it could be.
+func whyNone(slots []slot, hints []hint) string {
+	return fmt.Sprintf("this machine has %s\nthe slots are %s", describe(hints), strings.Join(nodesOf(slots), ", "))
 }
 
 // answersTo tells whether a hint means this slot. The slot of a told name is

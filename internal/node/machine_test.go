@@ -11,23 +11,28 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/node/step"
 )
 
 // machine is a folder that stands in for a booted machine.
 type machine struct {
 	t      *testing.T
 	root   string
-	stdout bytes.Buffer
 	stderr bytes.Buffer
+	log    *step.Log
 	later  []string // what was asked to run after cloud-init
 	live   string   // what the kernel was told to be called
+
+	service *metadataService // of its provider, if any
 }
 
 func newMachine(t *testing.T, hostname string) *machine {
 	t.Helper()
 	m := &machine{t: t, root: t.TempDir()}
+	m.log = &step.Log{Root: t.TempDir(), Stderr: &m.stderr, Now: time.Now} // elsewhere: a failed claim must change nothing here
 	m.write("/proc/sys/kernel/hostname", hostname+"\n")
 	m.write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\netcd:x:232:233::/:/bin/false\n")
 	m.write("/etc/group", "root:x:0:\netcd:x:233:\n")
@@ -104,9 +109,21 @@ func (m *machine) seal(s artifact.Slot, key [32]byte) string {
 
 // claimer is the claim as the machine runs it.
 func (m *machine) claimer() Claim {
-	return Claim{Root: m.root, Stdout: &m.stdout, Stderr: &m.stderr,
+	return Claim{Root: m.root, Report: m.log, Again: time.Millisecond,
 		SetHostname: func(name string) error { m.live = name; m.write("/proc/sys/kernel/hostname", name+"\n"); return nil },
 		Later:       func(args ...string) error { m.later = append(m.later, args...); return nil }}
+}
+
+// complaints are the codes that the machine's operator sees, without what steps
+// say of their progress.
+func (m *machine) complaints() string {
+	var out strings.Builder
+	for line := range strings.Lines(m.stderr.String()) {
+		if !strings.HasPrefix(line, "imgforge: step ") {
+			out.WriteString(line)
+		}
+	}
+	return strings.ReplaceAll(out.String(), m.root, "")
 }
 
 func (m *machine) claim() error { return m.claimer().Run(context.Background()) }

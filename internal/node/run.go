@@ -6,8 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"runtime/debug"
 	"time"
 
@@ -27,8 +25,8 @@ const usage = `imgforge-node is the helper on every node of a cluster made with 
   imgforge-node claim                     make this machine the node that its name, or its claim line, says
   imgforge-node time                      wait for a clock that certificates can be used with
   imgforge-node etcd guard                take etcd's manifest away unless its data is there, before the kubelet starts
-  imgforge-node run                       all that a node of its role does for as long as it runs: status, and on masters
-                                          etcd, apply and approve; each is also a command of its own
+  imgforge-node run                       all that a node of its role does for as long as it runs: watch and status, and
+                                          on masters etcd, apply and approve; each is also a command of its own
   imgforge-node wipe                      remove cached copies of the payload once cloud-init has ended
   imgforge-node check endpoint|proxy      what keepalived asks: may this node hold the floating address?
   imgforge-node notify TYPE NAME STATE [PRIORITY]
@@ -72,9 +70,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case words[0] == "claim" || words[0] == "wipe":
-		host{root: o.root}.console(stderr, err.Error())
-	default: // keepalived asks every other second: the console is for boot steps
+	case words[0] != "claim" && words[0] != "wipe": // which have said it already
 		fmt.Fprintln(stderr, err)
 	}
 	return exitFailed
@@ -111,9 +107,9 @@ func dispatch(ctx context.Context, words []string, o options, stdout, stderr io.
 	rest := len(words) - 1
 	switch {
 	case words[0] == "claim" && rest == 0:
-		return claimOf(ctx, o, stdout, stderr), true
+		return claimOf(ctx, o, stderr), true
 	case words[0] == "wipe" && rest == 0:
-		return wipeWhenDone(ctx, host{root: o.root}, 10*time.Minute), true
+		return wipeOf(ctx, o, stderr), true
 	case words[0] == "check" && rest == 1 && words[1] == "endpoint":
 		return check.Endpoint(ctx), true
 	case words[0] == "check" && rest == 1 && words[1] == "proxy":
@@ -127,55 +123,6 @@ func dispatch(ctx context.Context, words []string, o options, stdout, stderr io.
 		return err, true
 	}
 	return newService(o, stderr).do(ctx, words)
-}
-
-// defaultPause is long enough to read the console, and short enough not to be
-// waited for once the cause is gone.
-const defaultPause = 10 * time.Second
-
-// claimOf claims, once or until it succeeds. A failed unit would take what waits
-// for it along, and a name that comes late would need a power cycle.
-func claimOf(ctx context.Context, o options, stdout, stderr io.Writer) error {
-	c := newClaim(o, stdout, stderr)
-	for {
-		err := c.Run(ctx)
-		if err == nil || !o.keepTrying {
-			return err
-		}
-		host{root: o.root}.console(stderr, err.Error())
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(o.pause):
-		}
-	}
-}
-
-// newClaim wires a claim to the running system, or, with another root, to nothing.
-func newClaim(o options, stdout, stderr io.Writer) Claim {
-	c := Claim{Root: o.root, Stdout: stdout, Stderr: stderr, Wait: o.wait,
-		SetHostname: func(string) error { return nil },
-		Later:       func(...string) error { return nil }}
-	if o.root == "/" {
-		c.SetHostname = setHostname
-		c.Later = afterCloudInit
-	}
-	return c
-}
-
-// afterCloudInit has systemd run the helper behind cloud-init's last stage. The
-// claim cannot wait for it: that stage starts the claim on the first boot.
-func afterCloudInit(args ...string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command("systemd-run", append([]string{"--quiet", "--no-block", "--collect", "--unit=imgforge-wipe",
-		"--property=After=cloud-final.service", self}, args...)...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("systemd-run: %w: %s", err, out)
-	}
-	return nil
 }
 
 func printCodes(w io.Writer) error {

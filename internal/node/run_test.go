@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +33,7 @@ func TestRun(t *testing.T) {
 		{"version", exitDone, "imgforge-node ", ""},
 		{"check endpoint", exitFailed, "", "code 803 check-unable"},
 		{"check proxy", exitFailed, "", "code 803 check-unable"},
-		{"claim", exitDone, "imgforge: this is worker-1 (host name worker-1)\n", ""},
+		{"claim", exitDone, "", "imgforge: step claim done: this is worker-1 (host name worker-1)\n"},
 		{"wipe", exitDone, "", ""},
 		{"notify INSTANCE imgforge MASTER 150", exitDone, "", ""},
 		// keepalived puts its words behind those of its configuration.
@@ -101,8 +99,8 @@ func TestClaimKeepsTrying(t *testing.T) {
 		m.write("/proc/sys/kernel/hostname", "worker-1\n")
 		return said.Write(p)
 	})
-	o := options{root: m.root, wait: time.Millisecond, keepTrying: true, pause: time.Millisecond}
-	if err := claimOf(context.Background(), o, io.Discard, heal); err != nil {
+	o := options{root: m.root, keepTrying: true, pause: time.Millisecond}
+	if err := claimOf(context.Background(), o, heal); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(said.String(), "102") {
@@ -114,92 +112,6 @@ func TestClaimKeepsTrying(t *testing.T) {
 type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
-
-// Every place in which first-boot programs keep user-data is emptied, and
-// nothing beside them.
-func TestWipe(t *testing.T) {
-	m := newMachine(t, "worker-1")
-	m.carry(slotOf(t, "worker-1"))
-	for _, name := range []string{
-		"/run/ignition.json", "/run/ignition/user.ign", "/run/ignition/base.d/10.ign", "/oem/config.ign",
-		"/var/lib/cloud/instances/i-1/user-data.txt", "/var/lib/cloud/instances/i-1/user-data.txt.i",
-		"/var/lib/cloud/instances/i-1/vendor-data.txt", "/var/lib/cloud/instances/i-1/cloud-config.txt",
-		"/var/lib/cloud/instances/i-1/obj.pkl", "/var/lib/cloud/instances/i-1/scripts/runcmd",
-		"/var/lib/cloud/seed/nocloud/user-data", "/run/cloud-init/instance-data-sensitive.json",
-	} {
-		m.write(name, "key of worker-2")
-	}
-	keep := []string{"/run/ignition.env", "/oem/grub.cfg", "/var/lib/cloud/instances/i-1/sem/config_ssh", "/var/lib/cloud/seed/nocloud/meta-data", "/var/lib/cloud/data/instance-id"}
-	for _, name := range keep {
-		m.write(name, "x")
-	}
-	if err := m.claim(); err != nil {
-		t.Fatal(err)
-	}
-	m.mustBe("worker-1")
-	for _, name := range append(keep, cloudInitOff) {
-		if _, err := os.Stat(m.path(name)); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// While cloud-init is at work its files stay; the helper is asked to come back.
-func TestWipeLeavesARunningCloudInitAlone(t *testing.T) {
-	m := newMachine(t, "worker-1")
-	m.carry(slotOf(t, "worker-1"))
-	m.write("/run/cloud-init/enabled", "")
-	m.write("/var/lib/cloud/instances/i-1/obj.pkl", "key of worker-2")
-	if err := m.claim(); err != nil {
-		t.Fatal(err)
-	}
-	if got := m.read("/var/lib/cloud/instances/i-1/obj.pkl"); got != "key of worker-2" || !slices.Equal(m.later, []string{"wipe"}) {
-		t.Errorf("obj.pkl is %q, asked for %q", got, m.later)
-	}
-	done := make(chan error)
-	go func() { done <- wipeWhenDone(context.Background(), host{root: m.root}, time.Minute) }()
-	m.write("/run/cloud-init/result.json", "{}")
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	m.mustBe("worker-1")
-}
-
-// The paths are those of the cloud-init that is installed: its own writer fills
-// an instance folder, and nothing of it may be left.
-func TestWipeKnowsWhatCloudInitWrites(t *testing.T) {
-	script, err := os.ReadFile(testtool.Path(t, "cloud-init"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	line, _, _ := strings.Cut(string(script), "\n")
-	m := newMachine(t, "worker-1")
-	m.carry(slotOf(t, "worker-1"))
-	const program = `
-import os, sys
-from cloudinit import helpers, settings
-p = helpers.Paths({"cloud_dir": sys.argv[1] + "/var/lib/cloud", "run_dir": sys.argv[1] + "/run/cloud-init"})
-os.makedirs(p.run_dir)
-iid = os.path.join(p.cloud_dir, "instances", "i-1")
-os.makedirs(iid)
-os.symlink(iid, os.path.join(p.cloud_dir, "instance"))
-for name in ("cloud_config", "obj_pkl", "userdata", "userdata_raw", "vendordata", "vendordata_raw", "vendordata2", "vendordata2_raw", "vendor_cloud_config", "vendor2_cloud_config"):
-    open(p.get_ipath_cur(name), "w").write("key of worker-2")
-for name in ("instance_data", "instance_data_sensitive"):
-    open(p.get_runpath(name), "w").write("key of worker-2")
-`
-	python := strings.TrimSpace(strings.TrimPrefix(line, "#!"))
-	if out, err := exec.Command(python, "-c", program, m.root).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if len(m.snapshot()) < 15 {
-		t.Fatalf("cloud-init wrote only %v", m.snapshot())
-	}
-	if err := m.claim(); err != nil {
-		t.Fatal(err)
-	}
-	m.mustBe("worker-1")
-}
 
 // The program itself: static, no dependency on the machine it runs on.
 func TestProgramIsStatic(t *testing.T) {

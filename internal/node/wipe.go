@@ -17,18 +17,25 @@ import (
 // read raw disks of a node reads the node's own keys anyway.
 //
 //   - Ignition keeps the merged configuration in /run/ignition.json (its
-//     --config-cache), which outlives the initrd because /run does, and reads
-//     /run/ignition and /etc/ignition since 2.27.
+//     --config-cache) and files that a provider gave it in /run/ignition/state (its
+//     --state-file). Both outlive the initrd because /run does. It reads
+//     /run/ignition and /etc/ignition since 2.27. /etc/.ignition-result.json stays:
+//     it holds times and sources, and the OS asks for it.
 //   - Flatcar copies /oem/config.ign (formerly /usr/share/oem) of a baked image,
 //     and flatcar-install keeps user-data in /var/lib/flatcar-install.
 //   - Fedora CoreOS reads /boot/ignition/config.ign and normally removes it itself.
-//   - cloud-init keeps user-data, raw and processed, the merged configuration and
-//     its pickled data source below /var/lib/cloud/instances/ID, seeds below
-//     /var/lib/cloud/seed, and instance data in /run/cloud-init.
+//   - cloud-init (helpers.Paths) keeps user-data, raw and processed, the merged
+//     configuration, its pickled data source, boot hooks, part handlers, scripts and
+//     what an #include fetched below /var/lib/cloud/instances/ID, seeds below
+//     /var/lib/cloud/seed, and instance data in /run/cloud-init. Its logs stay: they
+//     name what was done, not what it was made of, and they are what one reads when
+//     a first boot failed.
 var cachedPayloads = [...]string{
 	"/run/ignition.json",
+	"/run/ignition/state",
 	"/run/ignition/*.ign",
 	"/run/ignition/base.d",
+	"/run/ignition/base.platform.d",
 	"/etc/ignition/*.ign",
 	"/oem/config.ign",
 	"/usr/share/oem/config.ign",
@@ -42,9 +49,14 @@ var cachedPayloads = [...]string{
 	"/var/lib/cloud/instances/*/vendor-cloud-config.txt",
 	"/var/lib/cloud/instances/*/vendor2-cloud-config.txt",
 	"/var/lib/cloud/instances/*/obj.pkl",
+	"/var/lib/cloud/instances/*/boothooks",
+	"/var/lib/cloud/instances/*/handlers",
 	"/var/lib/cloud/instances/*/scripts/*",
+	"/var/lib/cloud/instances/*/data/urlcache",
 	"/var/lib/cloud/seed/*/user-data",
 	"/var/lib/cloud/seed/*/vendor-data",
+	"/var/lib/cloud/seed/*/openstack/*/user_data",
+	"/var/lib/cloud/seed/*/ec2/*/user-data",
 	"/run/cloud-init/instance-data*.json",
 	"/run/cloud-init/combined-cloud-config.json",
 }
