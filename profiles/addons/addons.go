@@ -40,8 +40,8 @@ type Object struct {
 type Facts struct {
 	// KubeletCA signs the kubelets' serving certificates, in PEM.
 	KubeletCA []byte
-	// MetricsCert and MetricsKey serve metrics-server, in PEM. The certificate is
-	// also what the API server trusts there, so it signs itself.
+	// MetricsCert and MetricsKey serve metrics-server, in PEM. What stands behind the
+	// leaf in the certificate's file is what the API server trusts there.
 	MetricsCert, MetricsKey []byte
 }
 

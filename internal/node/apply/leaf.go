@@ -10,8 +10,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"math/big"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -27,8 +27,9 @@ const (
 )
 
 // pair is the leaf that metrics-server serves with, in PEM. Behind the leaf stands
-// the authority that signed it, whose key nobody has any more, and the one before
-// that, so that the API server trusts both while pods take up a new leaf.
+// the authority that signed it, which is the kubelets' (the one whose key masters
+// have), and where that changed the one before, so that the API server trusts both
+// while pods take up a new leaf.
 type pair struct{ cert, key []byte }
 
 // secretRef is the Secret of metrics-server's leaf; there is none where the add-on is off.
@@ -76,7 +77,8 @@ func (a *applier) fresh(p pair) bool {
 	if err != nil || both.Leaf == nil {
 		return false
 	}
-	return both.Leaf.NotAfter.Sub(a.o.Now()) > leafReserve
+	signer, _ := pem.Decode(a.facts.KubeletCA)
+	return signer != nil && bytes.Equal(signer.Bytes, authority(p.cert)) && both.Leaf.NotAfter.Sub(a.o.Now()) > leafReserve
 }
 
 // renewLeaf applies a new leaf where that in the cluster will not do, whatever else
@@ -102,7 +104,7 @@ func (a *applier) withLeaf(ctx context.Context) ([]addons.Object, error) {
 		return nil, err
 	}
 	if !a.fresh(p) {
-		if p, err = newLeaf(a.o.Rand, a.o.Now(), p.cert); err != nil {
+		if p, err = a.newLeaf(p.cert); err != nil {
 			return nil, fmt.Errorf("make the leaf of metrics-server: %w", err)
 		}
 	}
@@ -117,32 +119,25 @@ func (a *applier) withLeaf(ctx context.Context) ([]addons.Object, error) {
 	return all[i].Objects, nil
 }
 
-// newLeaf makes an authority, has it sign one leaf, and forgets its key.
-func newLeaf(rand io.Reader, now time.Time, before []byte) (pair, error) {
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand)
+// newLeaf has the authority of the kubelets sign a leaf. Behind it stands the one
+// of the pair before, if that was another.
+func (a *applier) newLeaf(before []byte) (pair, error) {
+	signer, err := tls.LoadX509KeyPair(filepath.Join(a.o.Root, kubeletCAPath), filepath.Join(a.o.Root, kubeletCAKeyPath))
 	if err != nil {
 		return pair{}, err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), a.o.Rand)
 	if err != nil {
 		return pair{}, err
 	}
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: fmt.Sprintf("metrics-server-ca@%d", now.Unix())},
-		NotBefore: now.Add(-backdated), NotAfter: now.AddDate(0, 0, leafDays),
-		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
-	}
+	now := a.o.Now()
 	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(now.UnixNano() + 1), Subject: pkix.Name{CommonName: "metrics-server"},
+		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "metrics-server"},
 		DNSNames:  []string{"metrics-server.kube-system.svc", "metrics-server.kube-system", "metrics-server"},
-		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
+		NotBefore: now.Add(-backdated), NotAfter: now.AddDate(0, 0, leafDays),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	caDER, err := x509.CreateCertificate(rand, ca, ca, caKey.Public(), caKey)
-	if err != nil {
-		return pair{}, err
-	}
-	leafDER, err := x509.CreateCertificate(rand, leaf, ca, key.Public(), caKey)
+	der, err := x509.CreateCertificate(a.o.Rand, leaf, signer.Leaf, key.Public(), signer.PrivateKey)
 	if err != nil {
 		return pair{}, err
 	}
@@ -150,8 +145,12 @@ func newLeaf(rand io.Reader, now time.Time, before []byte) (pair, error) {
 	if err != nil {
 		return pair{}, err
 	}
+	last := authority(before)
+	if bytes.Equal(last, signer.Leaf.Raw) {
+		last = nil
+	}
 	var b bytes.Buffer
-	for _, der := range [][]byte{leafDER, caDER, authority(before)} {
+	for _, der := range [][]byte{der, signer.Leaf.Raw, last} {
 		if der != nil {
 			b.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 		}

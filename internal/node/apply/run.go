@@ -23,8 +23,11 @@ import (
 	"github.com/imgforge/imgforge/profiles/addons"
 )
 
-// kubeletCAPath is the authority of kubelets' serving certificates.
-const kubeletCAPath = "/etc/kubernetes/pki/kubelet-signer.crt"
+// The authority of kubelets' serving certificates, which signs for metrics-server too.
+const (
+	kubeletCAPath    = "/etc/kubernetes/pki/kubelet-signer.crt"
+	kubeletCAKeyPath = "/etc/kubernetes/pki/kubelet-signer.key"
+)
 
 // Options are what a run takes from outside; zero values are those of a node.
 type Options struct {
