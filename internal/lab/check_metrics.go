@@ -12,6 +12,7 @@ import (
 // metricsSigner judges the certificate that metrics-server serves and the one by
 // which the API server knows it, and returns the authority's name.
 func (t *Trial) metricsSigner(ctx context.Context, o *operator, store map[string]*x509.Certificate) (string, error) {
+	// The API server verifies metrics-server by what the APIService has.
 	var service struct {
 		Spec struct {
 			CABundle []byte `json:"caBundle"`
@@ -21,16 +22,17 @@ func (t *Trial) metricsSigner(ctx context.Context, o *operator, store map[string
 	if err := t.anyMaster(ctx, o, "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io", &service); err != nil {
 		return "", err
 	}
-	block, _ := pem.Decode(service.Spec.CABundle)
-	if service.Spec.Insecure || block == nil {
+	if service.Spec.Insecure || len(service.Spec.CABundle) == 0 {
 		return "", errors.New("the API server does not verify metrics-server")
 	}
-	authority, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return "", err
-	}
-	if err := chains(authority, store); err != nil {
-		return "", fmt.Errorf("the authority of metrics-server: %w", err)
+	for block, rest := pem.Decode(service.Spec.CABundle); block != nil; block, rest = pem.Decode(rest) {
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err == nil {
+			err = chains(cert, store)
+		}
+		if err != nil {
+			return "", fmt.Errorf("what the API server trusts metrics-server by: %w", err)
+		}
 	}
 	var address struct {
 		Spec struct {
@@ -44,5 +46,5 @@ func (t *Trial) metricsSigner(ctx context.Context, o *operator, store map[string
 	if err != nil {
 		return "", fmt.Errorf("metrics-server: %w", err)
 	}
-	return authority.Subject.CommonName, chains(chain[0], map[string]*x509.Certificate{"": authority}, "")
+	return "kubelet-signer", chains(chain[0], store, "kubelet-signer")
 }
