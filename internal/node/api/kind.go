@@ -29,7 +29,6 @@ var kinds = [...]kind{
 	{"policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", true},
 	{"rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", false},
 	{"rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", false},
-	{"rbac.authorization.k8s.io/v1", "Role", "roles", true},
 	{"rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", true},
 }
 
