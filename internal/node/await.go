@@ -13,6 +13,10 @@ import (
 	"github.com/imgforge/imgforge/internal/node/step"
 )
 
+// tagGrace is how long a metadata service may be silent before a name that fits
+// nothing is told as an error: networks take some seconds.
+const tagGrace = 10 * time.Second
+
 // await chooses a slot, and asks again while the machine may still get its name.
 //
 // The provider's tags are asked for only where nothing on the machine decides: its
@@ -20,7 +24,7 @@ import (
 // becomes must not depend on who was faster. A tag has been put there by somebody, so
 // one that names no slot is an error, as with the kernel argument.
 func (c Claim) await(ctx context.Context, h host, slots []slot, line claimLine) (slot, hint, error) {
-	until := time.Now().Add(c.Wait)
+	began := time.Now()
 	for {
 		hints := h.hints(line)
 		s, by, err := choose(slots, hints)
@@ -32,10 +36,11 @@ func (c Claim) await(ctx context.Context, h host, slots []slot, line claimLine) 
 			return choose(slots, append(hints, t.hints...))
 		}
 		none := bootcode.Fail(bootcode.NoSlot, "%s", strings.Join(append([]string{whyNone(slots, hints)}, t.lines()...), "\n"))
-		if !time.Now().Before(until) {
+		passed := time.Since(began)
+		if passed >= c.Wait {
 			return s, by, none
 		}
-		if name, _, _ := strings.Cut(h.hostname(), "."); unnamed(name) || t.err != nil {
+		if name, _, _ := strings.Cut(h.hostname(), "."); unnamed(name) || t.err != nil && passed < cmp.Or(c.TagGrace, tagGrace) {
 			c.Report.Waiting(step.Claim, waitsFor(slots, t))
 		} else {
 			c.Report.Failed(none) // it may be renamed yet, but whoever reads this can act now

@@ -124,6 +124,27 @@ func TestClaimAwaitsTheMetadataService(t *testing.T) {
 	m.mustBe("worker-2")
 }
 
+// A service that stays silent keeps a wrong name from being told for some seconds only.
+func TestClaimTellsAWrongNameBesideASilentService(t *testing.T) {
+	m := newMachine(t, "web-7")
+	m.provider("scaleway")
+	m.service = newMetadataService(t, "scaleway", map[string]string{tagName: "worker-1"})
+	m.service.down = true
+	m.carry(slotOf(t, "worker-1"))
+	c := m.claimer()
+	c.Wait, c.Metadata, c.TagGrace = time.Minute, m.metadata, time.Nanosecond
+	c.Fault = func(step string) {
+		if got := m.stderr.String(); step == "no name yet" && !strings.HasPrefix(got, "imgforge: code 102 no-slot") {
+			t.Errorf("the console says %q", got)
+		}
+		m.service.down = false
+	}
+	if err := c.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	m.mustBe("worker-1")
+}
+
 func TestTagsThatDecideNothing(t *testing.T) {
 	tests := map[string]struct {
 		provider string

@@ -28,6 +28,8 @@ type Claim struct {
 	SetHostname func(name string) error
 	// Later runs the helper with these arguments once cloud-init has ended.
 	Later func(args ...string) error
+	// TagGrace is how long that service may be silent before a wrong name is told; 0 is tagGrace.
+	TagGrace time.Duration
 	// Again is how long it is between two looks for a name; 0 is a second.
 	Again time.Duration
 	// Fault, when set, is called at named steps, so that tests can end the process there.

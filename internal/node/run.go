@@ -36,7 +36,7 @@ const usage = `imgforge-node is the helper on every node of a cluster made with 
 
 Flags: --root DIR     a folder instead of /
        --config FILE  node.json
-       --wait 60s     how long claim waits for a name before it says that none fits
+       --wait 60s     how long claim waits for a name before it fails
        --keep-trying  claim, or guard etcd, again until it succeeds, as the units do
 `
 
