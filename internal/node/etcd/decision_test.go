@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/imgforge/imgforge/internal/bootcode"
@@ -35,6 +36,19 @@ func learner(i int) Entry { return Entry{ID: ID(32 + i), URLs: []string{slotURL(
 func listing(o Observation, entries ...Entry) Observation {
 	o.View = View{Known: true, Quorum: true, Entries: entries, Minor: 6}
 	return o
+}
+
+// An etcd of another cluster on a master's address ends every way to a member but
+// those of a master that has data already.
+func TestStrangerIsNeverJoined(t *testing.T) {
+	every(func(o Observation) {
+		if o.Strange = "master-3"; o.Disk.Held != Nothing || o.Serving {
+			return
+		}
+		if d := Decide(o); !t.Failed() && d.Code != bootcode.EtcdTwoClusters {
+			t.Errorf("%v %d beside a stranger\n%+v", d.Action, d.Code, o)
+		}
+	})
 }
 
 // The cases that the design speaks of, in its words.
@@ -103,50 +117,79 @@ func TestDecisionsInPlainWords(t *testing.T) {
 // every combines own disk, past, manifest and etcd, own membership, both others'
 // answers, learners, quorum, versions and settings of a cluster of three.
 func every(visit func(o Observation)) {
-	disks := []Disk{{}, {Held: Damaged}, {Held: Data, Member: voter(1).ID, Cluster: theCluster}, {Held: Data, Member: voter(1).ID, Cluster: 0xbad}}
-	peers := []Peer{{State: Silent}, {State: Blank}, {State: Willing}, {State: Lost}, {State: Broken}, {State: Holding, Cluster: theCluster},
-		{State: Serving, Cluster: theCluster}, {State: Blank, Founding: 0xbad}}
-	memberships := [][]Entry{nil, {voter(1)}, {learner(1)}, {{ID: voter(1).ID, URLs: []string{slotURL(1)}, Learner: true, Started: true}},
-		{{ID: 0x99, Name: "master-1", URLs: []string{slotURL(1)}, Started: true}}, {{ID: voter(1).ID, Name: "master-9", URLs: []string{slotURL(9)}, Started: true}}}
-	var lists []View
-	for _, own := range memberships {
-		for _, others := range [][]Entry{{voter(2), voter(3)}, {voter(2)}, {voter(2), learner(3)}} {
-			for _, quorum := range []bool{true, false} {
-				for _, minor := range []int{6, 7} {
-					lists = append(lists, View{Known: true, Quorum: quorum, Minor: minor, Entries: append(append([]Entry{}, own...), others...)})
+	lists := memberLists()
+	alone(func(o Observation) {
+		for _, two := range answers() {
+			for _, three := range answers() {
+				two.Slot, three.Slot = slotOf(2), slotOf(3)
+				o.Others = []Peer{two, three}
+				for i := range o.Others {
+					if o.Others[i].Founding == 0 {
+						o.Others[i].Founding = theCluster
+					}
 				}
-			}
-		}
-	}
-	lists = append(lists, View{})
-	for _, d := range disks {
-		for past := Never; past <= Member; past++ {
-			for setting := range 32 {
-				o := Observation{Self: slotOf(1), Founding: theCluster, Disk: d, Past: past, Founded: setting&1 != 0, Restore: setting&2 != 0, Serving: setting&4 != 0}
-				o.Self.Founder = setting&8 == 0
-				if setting&16 != 0 {
-					o.Placed = "placed"
-				}
-				if past == Joining {
-					o.Added = learner(1).ID
-				}
-				for _, two := range peers {
-					for _, three := range peers {
-						two.Slot, three.Slot = slotOf(2), slotOf(3)
-						o.Others = []Peer{two, three}
-						for i := range o.Others {
-							if o.Others[i].Founding == 0 {
-								o.Others[i].Founding = theCluster
-							}
-						}
-						for _, o.View = range lists {
-							visit(o)
-						}
+				for _, o.View = range lists {
+					visit(o)
+					if o.Placed != "" && o.Past == Joining {
+						told := o
+						told.Placed = o.initialCluster() // it was told the very members there are
+						visit(told)
 					}
 				}
 			}
 		}
+	})
+}
+
+// alone are all things that a master knows without asking: disk, past, manifest, its
+// own etcd, settings.
+func alone(visit func(o Observation)) {
+	disks := []Disk{{}, {Held: Damaged}, {Held: Data, Member: voter(1).ID, Cluster: theCluster}, {Held: Data, Member: voter(1).ID, Cluster: 0xbad}}
+	pasts := []Observation{{Past: Never}, {Past: Agreed}, {Past: Member}, {Past: Joining, Added: learner(1).ID}, {Past: Joining, Added: 0x77}}
+	for _, d := range disks {
+		for _, o := range pasts {
+			for setting := range 32 {
+				o.Self, o.Founding, o.Disk = slotOf(1), theCluster, d
+				o.Founded, o.Restore, o.Serving, o.Self.Founder = setting&1 != 0, setting&2 != 0, setting&4 != 0, setting&8 == 0
+				o.Placed = ""
+				if setting&16 != 0 {
+					o.Placed = "placed"
+				}
+				visit(o)
+			}
+		}
 	}
+}
+
+// answers are those of another master.
+func answers() []Peer {
+	return []Peer{{State: Silent}, {State: Blank}, {State: Willing}, {State: Lost}, {State: Broken}, {State: Holding, Cluster: theCluster},
+		{State: Serving, Cluster: theCluster}, {State: Blank, Founding: 0xbad}}
+}
+
+// memberLists are those that a master may be shown, or none. The version is 3.6, 3.7
+// or, when nobody serves, unknown.
+func memberLists() []View {
+	lists := []View{{}}
+	own := [][]Entry{
+		nil, {voter(1)}, {{ID: voter(1).ID, URLs: []string{slotURL(1)}}}, // a founder that has not begun
+		{learner(1)}, {{ID: voter(1).ID, URLs: []string{slotURL(1)}, Learner: true, Started: true}}, {{ID: voter(1).ID, URLs: []string{slotURL(1)}, Learner: true}},
+		{{ID: 0x99, Name: "master-1", URLs: []string{slotURL(1)}, Started: true}},        // somebody in its place
+		{{ID: voter(1).ID, Name: "master-9", URLs: []string{slotURL(9)}, Started: true}}, // its data, elsewhere
+	}
+	for _, mine := range own {
+		for _, others := range [][]Entry{nil, {voter(2)}, {voter(2), voter(3)}, {voter(2), learner(3)}} {
+			if len(mine)+len(others) == 0 {
+				continue
+			}
+			for _, quorum := range []bool{true, false} {
+				for _, minor := range []int{0, 6, 7} {
+					lists = append(lists, View{Known: true, Quorum: quorum, Minor: minor, Entries: slices.Concat(mine, others)})
+				}
+			}
+		}
+	}
+	return lists
 }
 
 // Whatever a master sees, it never does these things.
@@ -207,6 +250,9 @@ func wrong(o Observation, d Decision) string {
 			if e.Learner {
 				return "joins beside another"
 			}
+			if o.View.Minor < 7 && o.stateAt(e) != Serving {
+				return "asks an etcd for what it refuses while a voter is away"
+			}
 		}
 	case StartAsLearner:
 		if !quorum || !empty || o.Past != Joining || own.ID != o.Added || own.Started || o.Serving {
@@ -235,6 +281,12 @@ func wrong(o Observation, d Decision) string {
 	case Wait, Refuse:
 		if bootcode.Fail(d.Code, "%s", d.Why).Code.Name == "unknown" || d.Code < 500 || d.Why == "" {
 			return "says nothing"
+		}
+		if d.Code == bootcode.EtcdVoterMissing && o.View.Minor >= 7 {
+			return "waits for a voter that this etcd does not need"
+		}
+		if (d.Code == bootcode.EtcdNoQuorum || d.Code == bootcode.EtcdSilent) && quorum {
+			return "waits for a quorum that answers"
 		}
 	}
 	return ""
