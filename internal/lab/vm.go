@@ -90,12 +90,12 @@ func (v *VM) PowerOn(context.Context) error {
 	cmd.Stdout, cmd.Stderr = out, out
 	ended := make(chan struct{})
 	if err := cmd.Start(); err != nil {
-		return errors.Join(fmt.Errorf("machine %s: %w", v.Name, err), out.file.Close())
+		return errors.Join(fmt.Errorf("machine %s: %w", v.Name, err), out.Close())
 	}
 	v.PoweredOn, v.cmd, v.ended, v.boots = time.Now(), cmd, ended, v.boots+1
 	go func() {
 		cmd.Wait() // all that it printed is written by then
-		out.file.Close()
+		out.Close()
 		close(ended)
 	}()
 	return nil

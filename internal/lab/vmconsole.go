@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -40,4 +41,13 @@ func (c *console) Write(data []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// Close writes what the machine printed last, though no line ended.
+func (c *console) Close() error {
+	var err error
+	if len(c.line) > 0 {
+		_, err = c.Write([]byte("\n"))
+	}
+	return errors.Join(err, c.file.Close())
 }
