@@ -12,10 +12,10 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 RACE := ./internal/artifact/... ./internal/cli/... ./pki/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps tools test race lint fuzz bench golden repro clean
+.PHONY: help build deps tools test race lint fuzz bench golden repro lab lab-vm lab-broken lab-docs clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build imgforge and imgforge-node, static, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/imgforge ./cmd/imgforge-node
@@ -65,5 +65,18 @@ golden: ## Rewrite the golden files; read the diff before committing it
 repro: ## Build the examples twice under different clocks, users, locales and folders; compare all bytes
 	$(GO) test -count=1 -v -run TestReproducible ./internal/proof
 
+lab: build ## Boot whole clusters in containers and judge them (root, Debian); report in lab-report/
+	bin/imgforge test --report lab-report --topology tinc-vip --topology wireguard-local --topology cloud-init
+
+lab-vm: build ## Boot nodes in virtual machines, with a kernel of their own (no root)
+	bin/imgforge test --report lab-report-vm --topology vm --topology vm-config-2 --topology vm-wireguard --topology vm-tinc
+
+lab-broken: build ## Boot a broken payload per layer; each must end in the boot code that names it (root, Debian)
+	bin/imgforge test --report lab-report-broken --topology broken
+
+lab-docs: build ## Write docs/lab.md from a run of the lab on a clean checkout
+	@git diff --quiet HEAD || { echo 'commit first: docs/lab.md names the commit it came from' >&2; exit 1; }
+	bin/imgforge test --report lab-report --markdown docs/lab.md --topology tinc-vip --topology wireguard-local --topology cloud-init
+
 clean: ## Remove what was built
-	rm -rf bin
+	rm -rf bin lab-report lab-report-vm lab-report-broken
