@@ -20,7 +20,8 @@ func host() Host {
 	h := Host{Cores: runtime.NumCPU(), Cgroups: "v1", System: "unknown"}
 	var name unix.Utsname
 	if unix.Uname(&name) == nil {
-		h.Kernel = unix.ByteSliceToString(name.Release[:])
+		// What follows the version is the builder's own.
+		h.Kernel, _, _ = strings.Cut(unix.ByteSliceToString(name.Release[:]), "-")
 	}
 	var memory unix.Sysinfo_t
 	if unix.Sysinfo(&memory) == nil {
@@ -77,7 +78,7 @@ func programOf(name string, info *debug.BuildInfo) Program {
 
 // debianVersions are those of packages in the Debian trees of a cache.
 func debianVersions(cache string) (list []Program) {
-	wanted := []string{"systemd", "tinc", "wireguard-tools", "runc", "nftables", "haproxy", "keepalived", "iptables"}
+	wanted := []string{"systemd", "tinc", "wireguard-tools", "runc", "nftables", "haproxy", "keepalived", "iptables", "linux-image-cloud-amd64"}
 	files, err := filepath.Glob(filepath.Join(cache, "*", "var/lib/dpkg/status"))
 	if err != nil {
 		return nil
@@ -127,7 +128,7 @@ func NewReport(ctx context.Context, c Config, root string) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list what the lab overrides: %w", err)
 	}
-	return &Report{Commit: commit(ctx, c, root), Host: host(), Overrides: paths}, nil
+	return &Report{Commit: commit(ctx, c, root), Host: host(), added: paths}, nil
 }
 
 // Finish adds what is known at the end.
@@ -138,8 +139,12 @@ func (r *Report) Finish(c Config) {
 		kinds[o.Kind] = true
 	}
 	r.NotProven = notProven(kinds)
-	if !kinds[Container] {
-		r.Overrides = nil
+	r.Overrides = nil
+	if kinds[Container] {
+		r.Overrides = append(r.Overrides, r.added...)
+	}
+	if kinds[Machine] {
+		r.Overrides = append(r.Overrides, machineOverrides()...)
 	}
 }
 
@@ -153,6 +158,11 @@ func notProven(kinds map[string]bool) (list []string) {
 	}
 	if !kinds[Machine] {
 		list = append(list, "cgroup v2 with the systemd driver, WireGuard in the kernel, config drives and Ignition in the initrd are for virtual machines: see make lab-vm.")
+	}
+	if kinds[Machine] {
+		list = append(list,
+			"Virtual machines boot their kernel and initrd directly: no firmware, boot loader or update of the operating system takes part.",
+			"Three whole masters in virtual machines do not settle on two emulated cores: those of vm-wireguard and vm-tinc run no kubelet.")
 	}
 	return append(list, "No provider took part: no server was made, no metadata service but the lab's own was asked, no public address was moved at a provider.")
 }

@@ -34,39 +34,40 @@ type Trial struct {
 	fixture // of trials whose nodes are containers
 }
 
-// build does what `imgforge pki init` and `imgforge build` do for the topology's
-// cluster file, in the lab's own folder.
+// build makes the topology's cluster, where it is not one that was built before.
 func (t *Trial) build(ctx context.Context) (err error) {
-	if b := t.Topology.Built; b != nil {
-		t.App, t.Source, t.Out = b.App, b.Source, b.Out
-		t.Plan, err = readPlan(t.Out)
-		return err
+	b := t.Topology.Built
+	if b == nil {
+		if b, err = t.buildBy(ctx, time.Now, "cluster"); err != nil {
+			return err
+		}
 	}
-	dir := filepath.Join(t.work, "cluster")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+	t.App, t.Source, t.Out = b.App, b.Source, b.Out
+	t.Plan, err = readPlan(t.Out)
+	return err
+}
+
+// buildBy does what `imgforge pki init` and `imgforge build` do for the topology's
+// cluster file by a clock, in a folder of the lab's own.
+func (t *Trial) buildBy(ctx context.Context, clock func() time.Time, folder string) (*Built, error) {
+	dir := filepath.Join(t.work, folder)
+	home := filepath.Join(dir, "home")
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return nil, err
 	}
 	file := filepath.Join(dir, "cluster.yaml")
 	if err := os.WriteFile(file, []byte(t.Topology.Cluster), 0o600); err != nil {
-		return err
+		return nil, err
 	}
-	home := filepath.Join(dir, "home")
-	if err := os.Mkdir(home, 0o700); err != nil {
-		return err
-	}
-	t.App = &forge.App{Now: time.Now, Rand: rand.Reader, Log: t.Log, Getenv: func(name string) string {
+	b := &Built{Source: forge.Source{File: file, Store: filepath.Join(dir, "store")}, Out: filepath.Join(dir, "out")}
+	b.App = &forge.App{Now: clock, Rand: rand.Reader, Log: t.Log, Getenv: func(name string) string {
 		return map[string]string{"HOME": home}[name]
 	}}
-	t.Source = forge.Source{File: file, Store: filepath.Join(dir, "store")}
-	if _, err := t.App.PKIInit(ctx, t.Source); err != nil {
-		return err
+	if _, err := b.App.PKIInit(ctx, b.Source); err != nil {
+		return nil, err
 	}
-	t.Out = filepath.Join(dir, "out")
-	if _, err := t.App.Build(ctx, forge.BuildOptions{Source: t.Source, Out: t.Out}); err != nil {
-		return err
-	}
-	t.Plan, err = readPlan(t.Out)
-	return err
+	_, err := b.App.Build(ctx, forge.BuildOptions{Source: b.Source, Out: b.Out})
+	return b, err
 }
 
 // readPlan reads the plan that a build left beside its payloads.
@@ -120,15 +121,16 @@ func (t *Trial) Check(ctx context.Context, name string, wait time.Duration, look
 	t.live("checking: " + name)
 	begun := time.Now()
 	evidence := ""
+	var last error
 	bounded, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	err := Await(bounded, name, func(ctx context.Context) (err error) {
-		evidence, err = look(ctx)
-		return err
+	err := Await(bounded, name, func(ctx context.Context) error {
+		evidence, last = look(ctx)
+		return last
 	})
 	r := Result{Phase: t.phase, Name: name, Passed: err == nil, Evidence: evidence, Seconds: time.Since(begun).Seconds()}
 	if err != nil {
-		r.Evidence = err.Error()
+		r.Evidence = last.Error()
 	}
 	t.seen.Lock()
 	t.result.Checks = append(t.result.Checks, r)
