@@ -39,6 +39,7 @@ func Topologies() []Topology {
 		tincVIP(),
 		wireGuardLocal(),
 		cloudInit(),
+		broken(),
 		controlPlaneVM(),
 		driveVM(),
 		wireGuardVM(),
