@@ -21,7 +21,7 @@ func (r *Report) Markdown(w io.Writer) error {
 		m.linef("- %s", line)
 	}
 	if len(r.Overrides) > 0 {
-		m.linef("\n## What the lab adds to a container\n\nThese files and nothing else, beside what the payload wrote:\n")
+		m.linef("\n## What the lab adds to a node\n\nThis and nothing else, beside what the payload wrote:\n")
 		for _, f := range r.Overrides {
 			m.linef("`%s`\n\n```\n%s\n```\n", f.Path, strings.TrimRight(f.Text, "\n"))
 		}

@@ -14,8 +14,9 @@ type Report struct {
 	Host       Host       `json:"host"`
 	Programs   []Program  `json:"programs"`
 	Topologies []*Outcome `json:"topologies"`
-	// Overrides are the files that the lab adds to a container beside the payload's.
+	// Overrides are what the lab adds to nodes of the kinds that ran, beside the payload's.
 	Overrides []Override `json:"overrides"`
+	added     []Override // to a container
 	// NotProven is what these kinds of node cannot show.
 	NotProven []string `json:"notProven"`
 }
