@@ -86,7 +86,7 @@ func decideMesh(f Facts) Word {
 			where = "any interface"
 		}
 		return passing(step.Mesh, bootcode.MeshDown, f.Node.Address+" on "+where, "%s is not on %s%s", f.Node.Address, where, after("\n", m.Unit))
-	case m.Answered > 0 && len(m.Refused) > 0:
+	case (m.Answered > 0 || f.alone()) && len(m.Refused) > 0:
 		return warned(step.Mesh, bootcode.PeerRefused, "%s", strings.Join(m.Refused, "\n"))
 	case len(m.Twins) > 0:
 		return warned(step.Mesh, bootcode.MeshTwin, "%s", strings.Join(m.Twins, "\n"))

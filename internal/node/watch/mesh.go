@@ -231,30 +231,28 @@ func source(where string) string {
 	return from.Addr().String()
 }
 
-// habits remember what a connection of the mesh looked like in the last few looks.
-// One that is another in most of them is fought over by two machines.
-type habits map[string][]string
+// habits remember what the connections of the mesh looked like in the last minutes.
+// One that is another again and again is fought over by two machines.
+type habits map[string][]habit
+
+type habit struct {
+	looks string
+	since time.Time
+}
 
 const (
-	remembered = 8
-	tooMany    = 5 // different ones among those remembered
+	habitEnd = 4 * time.Minute
+	tooMany  = 5 // different ones in that time
 )
 
 // twin remembers what is seen now, and tells whether it changes too often.
-func (h habits) twin(name, seen string) bool {
-	if seen == "" {
-		return false
+func (h habits) twin(name, seen string, now time.Time) bool {
+	past := slices.DeleteFunc(h[name], func(p habit) bool { return now.Sub(p.since) > habitEnd })
+	if seen != "" && (len(past) == 0 || past[len(past)-1].looks != seen) {
+		past = append(past, habit{seen, now})
 	}
-	past := append(h[name], seen)
-	past = past[max(0, len(past)-remembered):]
 	h[name] = past
-	changes := 1
-	for i := 1; i < len(past); i++ {
-		if past[i] != past[i-1] {
-			changes++
-		}
-	}
-	return changes >= tooMany
+	return len(past) >= tooMany
 }
 
 // sortHubs makes the same look give the same words.

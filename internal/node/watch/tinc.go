@@ -39,7 +39,7 @@ func (m *meshLooker) lookTinc(ctx context.Context, out *Mesh) {
 				h.Where = remote.String()
 			}
 		}
-		if to, err := netip.ParseAddrPort(h.Where); err == nil && m.habits.twin(hub, connection(to)) {
+		if to, err := netip.ParseAddrPort(h.Where); err == nil && m.habits.twin(hub, connection(to), m.o.Now()) {
 			out.Twins = append(out.Twins, fmt.Sprintf("the connection to %s at %s is another one again and again, although %s is there", hub, h.Where, hub))
 		}
 		out.Hubs = append(out.Hubs, h)

@@ -39,7 +39,7 @@ func (m *meshLooker) lookWireGuard(ctx context.Context, out *Mesh) {
 		if endpoint == "(none)" {
 			continue
 		}
-		if m.habits.twin(key, endpoint) {
+		if m.habits.twin(key, endpoint, m.o.Now()) {
 			out.Twins = append(out.Twins, fmt.Sprintf("%s comes from one address and then from another, again and again; now from %s", name, endpoint))
 		}
 		if out.Answered > 0 || lively(handshakes[key], m.o.Now()) {
