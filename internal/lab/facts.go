@@ -152,7 +152,7 @@ func (r *Report) Finish(c Config) {
 func notProven(kinds map[string]bool) (list []string) {
 	if kinds[Container] {
 		list = append(list,
-			"Containers share this machine's kernel: its modules, sysctls and time are not the node's own, and the kubelet and containerd run with the settings listed as overrides.",
+			"Containers share this machine's kernel: its modules, sysctls and time are not the node's own, and the kubelet and containerd run with the settings listed as overrides. While it runs, the lab raises fs.inotify.max_user_instances, which all nodes share.",
 			"A container's Ignition runs from outside before its first boot, not in an initrd, and its address is set as a provider's DHCP would; no firmware, boot loader or disk takes part.",
 			"Container images are made of the same programs as their projects', but are not their published images.")
 	}

@@ -26,6 +26,9 @@ func nodePrograms() []string {
 
 // Containers makes what all nodes are made of, and the network that they are plugged to.
 func (t *Trial) Containers(ctx context.Context) (err error) {
+	if err := t.raiseLimits(); err != nil {
+		return err
+	}
 	t.live("making the Debian tree")
 	if t.tree, err = t.Tree(ctx); err != nil {
 		return err
