@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode"
 )
 
 // Refusal is an answer of the API server that says no.
@@ -33,7 +34,15 @@ func (r *Refusal) Error() string {
 	if r.Message != "" {
 		text += ": " + strings.Join(strings.Fields(r.Message), " ")
 	}
-	return text
+	return strings.Map(printable, text)
+}
+
+// printable keeps what others wrote from steering a console.
+func printable(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return '?'
 }
 
 // Refused returns the refusal inside an error, and nil where the API server did

@@ -5,7 +5,13 @@ package apply
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"strings"
@@ -79,6 +85,7 @@ func begin(t *testing.T, c *apiserver.Cluster, name string, change func(a *appli
 		t.Fatal(err)
 	}
 	a.lock.identity, a.client.Warned = name, w.warning
+	a.settled = map[string]bool{} // as on a machine of its own; see realMemory
 	if change != nil {
 		change(a)
 	}
@@ -200,6 +207,8 @@ func TestRealAPIServer(t *testing.T) {
 	})
 	t.Run("users keep what they change", func(t *testing.T) { realConflicts(t, c) })
 	t.Run("versions", func(t *testing.T) { realVersions(t, c) })
+	t.Run("memory", func(t *testing.T) { realMemory(t, c) })
+	t.Run("bindings", func(t *testing.T) { realBindings(t, c) })
 	t.Run("two at once", func(t *testing.T) { realTwo(t, c) })
 	t.Run("lease", func(t *testing.T) { realLease(t, c) })
 	t.Run("leaf", func(t *testing.T) { realLeaf(t, c) })
@@ -324,6 +333,53 @@ func realVersions(t *testing.T, c *apiserver.Cluster) {
 	before = versions(t, c)
 	time.Sleep(3 * time.Second) // some looks
 	same(t, before, versions(t, c))
+}
+
+// realMemory reboots a master with the payload that it had, after another applied
+// what its newer one holds.
+func realMemory(t *testing.T, c *apiserver.Cluster) {
+	once(t, c, "master-1", nil)
+	once(t, c, "master-2", func(a *applier) {
+		a.o.Root = t.TempDir() // another machine
+		changed(t)(a)
+	})
+	before := versions(t, c)
+	w := once(t, c, "master-1", func(a *applier) { a.remember() })
+	if w.codes[bootcode.AddonsDiffer] == "" {
+		t.Errorf("not told:\n%s", w)
+	}
+	same(t, before, versions(t, c))
+	// Its own payload with new contents is applied: here, the first ones again.
+	quietKept(t, once(t, c, "master-2", func(a *applier) { changed(t)(a); a.remember() }))
+	quietKept(t, once(t, c, "master-1", nil))
+}
+
+// realBindings asks with a kubelet's leaf for what the bindings grant.
+func realBindings(t *testing.T, c *apiserver.Cluster) {
+	c.Controllers()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: "system:node:master-1", Organization: []string{"system:nodes"}}}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const path = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+	c.Leaf("kubelet").Must(t, http.MethodPost, path, string(body(map[string]any{
+		"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": map[string]any{"name": "rotation"},
+		"spec": map[string]any{"signerName": "kubernetes.io/kube-apiserver-client-kubelet", "usages": []string{"digital signature", "client auth"},
+			"request": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})}})))
+	until(t, "the kubelet's next client certificate is signed", func() bool {
+		return strings.Contains(string(c.Admin().Must(t, http.MethodGet, path+"/rotation", "")), `"certificate":`)
+	})
+	answer := c.Admin().Must(t, http.MethodPost, "/apis/authorization.k8s.io/v1/subjectaccessreviews", string(body(map[string]any{
+		"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": map[string]any{"user": "kube-apiserver-kubelet-client",
+			"resourceAttributes": map[string]any{"verb": "create", "resource": "nodes", "subresource": "proxy"}}})))
+	if !strings.Contains(string(answer), `"allowed":true`) {
+		t.Errorf("the API server may not speak to kubelets: %s", answer)
+	}
 }
 
 // realTwo starts two appliers on a cluster without a record.

@@ -57,15 +57,16 @@ func (a *applier) todo(have record) (out []addon) {
 	var older, differ []string
 	for _, want := range a.wanted {
 		e := have.of(want.Name)
+		age := compare(e.Kubernetes, a.cluster.Kubernetes)
 		switch {
 		case want.Name == addons.Bindings: // at every start, whatever was applied
 		case e.Hash == want.hash:
-			a.settled[want.Name] = true
+			a.settle(want.Name)
 		case e.Hash == "":
 			out = append(out, want)
-		case compare(e.Kubernetes, a.cluster.Kubernetes) > 0:
+		case age > 0:
 			older = append(older, fmt.Sprintf("%s is that of Kubernetes %s, applied by %s; this node's is of %s", want.Name, e.Kubernetes, e.By, a.cluster.Kubernetes))
-		case a.settled[want.Name]:
+		case age == 0 && a.settled[want.Name]:
 			differ = append(differ, fmt.Sprintf("%s was applied by %s", want.Name, e.By))
 		default:
 			out = append(out, want)
@@ -107,8 +108,12 @@ func (a *applier) applyOne(ctx context.Context, want addon) (refused []string, e
 	if err != nil || len(refused) > 0 {
 		return refused, err
 	}
-	a.settled[want.Name] = true
-	return nil, a.write(ctx, want.Name, entry{Hash: want.hash, Kubernetes: a.cluster.Kubernetes, By: a.lock.identity, Kept: kept})
+	e := entry{Hash: want.hash, Kubernetes: a.cluster.Kubernetes, By: a.lock.identity, Kept: kept}
+	if err := a.write(ctx, want.Name, e); err != nil {
+		return nil, err
+	}
+	a.settle(want.Name)
+	return nil, nil
 }
 
 // applyObjects applies what it can. What is about one object is refused; anything

@@ -53,7 +53,7 @@ type applier struct {
 
 	started time.Time
 	bound   bool            // the bindings are applied
-	settled map[string]bool // add-ons that were once seen or made as wanted
+	settled map[string]bool // add-ons that were in the cluster as wanted, now or before
 	leafAt  time.Time       // when to look at the leaf of metrics-server again
 	tries   int             // looks in a row that something went wrong in
 	said    map[int]string  // last text by code
@@ -113,6 +113,7 @@ func load(o Options) (*applier, error) {
 	if a.wanted, err = wanted(a.cluster, a.facts); err != nil {
 		return nil, err
 	}
+	a.remember()
 	if a.client, err = api.New(o.Root); err != nil {
 		return nil, err
 	}
