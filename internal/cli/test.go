@@ -23,7 +23,7 @@ type testOptions struct {
 	topologies     []string
 	report, source string
 	markdown       string
-	keep, list     bool
+	keep, list, vm bool
 	out            string
 	cluster        forge.Source
 }
@@ -49,6 +49,7 @@ shows them. Everything that runs in them is built from the source tree: the firs
 	}
 	clusterFlags(cmd, &o.cluster)
 	cmd.Flags().StringVarP(&o.out, "out", "o", "out", "what imgforge build wrote, when no topology is named")
+	cmd.Flags().BoolVar(&o.vm, "vm", false, "boot what was built in virtual machines: each with a kernel of its own, and Ignition in the initrd")
 	cmd.Flags().StringArrayVar(&o.topologies, "topology", nil, "cluster to boot, see --list; can be given several times")
 	cmd.Flags().BoolVar(&o.list, "list", false, "list the topologies")
 	cmd.Flags().StringVar(&o.report, "report", "lab-report", "folder for report.json, report.md and what the nodes wrote")
@@ -98,7 +99,11 @@ func choose(app *forge.App, o testOptions) (chosen []lab.Topology, err error) {
 	if len(chosen) > 0 {
 		return chosen, nil
 	}
-	t, err := lab.FromOutput(lab.Built{Out: o.out, App: app, Source: o.cluster})
+	kind := lab.Container
+	if o.vm {
+		kind = lab.Machine
+	}
+	t, err := lab.FromOutput(lab.Built{Out: o.out, App: app, Source: o.cluster}, kind)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}

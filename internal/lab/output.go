@@ -16,14 +16,22 @@ type Built struct {
 }
 
 // FromOutput is the topology of what lies in an output folder: its nodes that are
-// not reserved, each with the payload that a machine of its name would get.
-func FromOutput(b Built) (Topology, error) {
+// not reserved, each with the payload that a machine of its name would get, as
+// containers or virtual machines.
+func FromOutput(b Built, kind string) (Topology, error) {
 	p, err := readPlan(b.Out)
 	if err != nil {
 		return Topology{}, fmt.Errorf("read what imgforge build wrote to %s: %w", b.Out, err)
 	}
 	if err := bootable(p); err != nil {
 		return Topology{}, err
+	}
+	play := playOutput
+	if kind == Machine {
+		if err := machinesFromOutput(p); err != nil {
+			return Topology{}, err
+		}
+		play = playOutputMachines
 	}
 	count := 0
 	for _, n := range p.Nodes {
@@ -32,7 +40,7 @@ func FromOutput(b Built) (Topology, error) {
 		}
 	}
 	about := fmt.Sprintf("%s of cluster %s as imgforge build wrote them", counted(count, "node"), p.Cluster)
-	return Topology{Name: p.Cluster, About: about, Kind: Container, Built: &b, Play: playOutput}, nil
+	return Topology{Name: p.Cluster, About: about, Kind: kind, Built: &b, Play: play}, nil
 }
 
 // bootable refuses what the lab has no operating system for.

@@ -168,21 +168,7 @@ func (v *VM) isReady(ctx context.Context, api *operator) error {
 	if err := api.through(ctx, "", api.server, "/api/v1/nodes", &list); err != nil {
 		return err
 	}
-	why := errors.New("the API does not know it")
-	for _, item := range list.Items {
-		for _, c := range item.Status.Conditions {
-			switch {
-			case item.Metadata.Name != v.Name || c.Type != "Ready":
-			case c.LastHeartbeat.Before(v.PoweredOn.Truncate(time.Second)):
-				why = errors.New("it has said nothing since its power-on")
-			case c.Status == "True":
-				return nil
-			default:
-				why = errors.New(c.Message)
-			}
-		}
-	}
-	return why
+	return v.readyIn(list)
 }
 
 // configz is what the lab reads of the kubelet's configuration.
