@@ -12,10 +12,12 @@ import (
 func TestReplaceFile(t *testing.T) {
 	const payload = `{"ignition":{"version":"3.4.0"},"storage":{"files":[` +
 		`{"path":"/plain","mode":384,"contents":{"source":"data:,a%20b%0A"}},` +
-		`{"path":"/packed","contents":{"compression":"gzip","source":"data:;base64,H4sIAAAAAAAAA0usVEjSUUgsyVDIzSzOTi1SyM8DAPq8fZoSAAAA"}},` +
+		`{"path":"/packed","contents":{"compression":"gzip","source":"data:;base64,H4sIAAAAAAAAA0tUSOICAKHpjS0EAAAA"}},` +
 		`{"path":"/fetched","contents":{"source":"https://example.org/a"}},{"path":"/empty"}]}}`
-	if got, err := payloadFile([]byte(payload), "/plain"); err != nil || string(got) != "a b\n" {
-		t.Errorf("/plain holds %q, %v", got, err)
+	for _, path := range []string{"/plain", "/packed"} {
+		if got, err := payloadFile([]byte(payload), path); err != nil || string(got) != "a b\n" {
+			t.Errorf("%s holds %q, %v", path, got, err)
+		}
 	}
 	wrapped, err := json.Marshal(map[string]any{"ignition": map[string]any{"version": "3.4.0", "config": map[string]any{
 		"replace": map[string]any{"source": "data:;base64," + base64.StdEncoding.EncodeToString([]byte(payload))}}}})
