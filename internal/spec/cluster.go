@@ -150,7 +150,7 @@ type Node struct {
 // Etcd is the store on the masters.
 type Etcd struct {
 	Founded     bool   `yaml:"founded" doc:"Set it to true after the first Ready: payloads made from then on can never found a second cluster." default:"false"`
-	RestoreFrom string `yaml:"restoreFrom" doc:"Snapshot that the first master restores when no quorum is left: a path on the node or an s3 or https URL." eg:"/var/lib/imgforge/snapshots/latest.db.age"`
+	RestoreFrom string `yaml:"restoreFrom" doc:"Snapshot to restore when no master has data any more: a path on the node or an s3 or https URL. Nothing restores it by itself yet: masters without data then stop with boot code 519." eg:"/var/lib/imgforge/snapshots/latest.db.age"`
 	DataDisk    string `yaml:"dataDisk" doc:"Block device for etcd's data alone, formatted as ext4 when empty." format:"device" eg:"/dev/vdc"`
 }
 

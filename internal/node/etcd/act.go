@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-
-	"github.com/imgforge/imgforge/internal/bootcode"
 )
 
 // act does what was decided. Each action is complete in itself or done again: what
@@ -54,15 +52,6 @@ func (n *node) perform(ctx context.Context, d Decision) error {
 		return n.quorum(func(base string) error { return n.etcd.promote(ctx, base, d.Member) })
 	case Stop:
 		return errors.Join(n.displace(), n.remember(Member, 0))
-	case Recover:
-		if n.o.Recover == nil {
-			n.report(bootcode.EtcdRestore, "this helper cannot restore snapshots")
-			return nil
-		}
-		if err := n.o.Recover(ctx, d.Cluster); err != nil {
-			n.report(bootcode.EtcdRestore, err.Error())
-		}
-		return nil
 	}
 	return fmt.Errorf("nothing to do for action %d", d.Action)
 }
@@ -151,8 +140,6 @@ func (a Action) String() string {
 		return "promote"
 	case Stop:
 		return "stop"
-	case Recover:
-		return "restore"
 	}
 	return "unknown action"
 }

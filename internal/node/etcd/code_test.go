@@ -48,6 +48,8 @@ func provoked(t *testing.T) map[int]string {
 	o = seen(state(Blank), state(Blank))
 	o.Founded = true
 	add(o)
+	o.Restore = true
+	add(o)
 	o = seen(state(Silent), state(Silent))
 	o.Disk = Disk{Held: Data, Member: 0x11, Cluster: 0xbad}
 	add(o)
@@ -67,9 +69,6 @@ func provoked(t *testing.T) map[int]string {
 
 	n := &node{self: Slot{Name: "master-1"}, o: Options{Report: reporter(func(f *bootcode.Failure) { out[f.Code.Number] = f.Error() })}, fault: func(string) error { return nil }}
 	n.report(bootcode.EtcdCatchingUp, errBehind.Error())
-	if err := n.act(t.Context(), Decision{Action: Recover}); err != nil {
-		t.Error(err)
-	}
 	n.report(bootcode.EtcdStepFailed, fmt.Errorf("%s: %w", AddLearner, &refusal{Message: "etcdserver: unhealthy cluster"}).Error())
 	err := Run(t.Context(), Options{Root: "testdata/nowhere"})
 	out[bootcode.EtcdUnable] = strings.ReplaceAll(err.Error(), "testdata/nowhere", "")

@@ -125,7 +125,6 @@ const (
 	StartAsLearner               // let etcd run as the added learner
 	Promote                      // ask for a vote for Member, this node's own learner
 	Stop                         // take the manifest away: what it would start must not run
-	Recover                      // bring the snapshot of etcd.restoreFrom back
 )
 
 // Decision is an action with what it needs.

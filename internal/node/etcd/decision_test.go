@@ -84,10 +84,10 @@ func TestDecisionsInPlainWords(t *testing.T) {
 		{"a founder with data, and this one never promised: it may have been wiped, so it waits", seen(is(Holding), is(Willing)), Wait, bootcode.EtcdNoQuorum},
 		{"wiped after the founding while the others reboot: silence, wait", seen(is(Silent), is(Silent)), Wait, bootcode.EtcdSilent},
 		{"all wiped, founded false: an empty cluster is founded, which is why founded must be true", seen(is(Blank), is(Blank)), Agree, 0},
-		{"all wiped, founded true: restore", founded(seen(is(Blank), is(Blank))), Refuse, bootcode.EtcdDataLost},
+		{"all wiped, founded true: stop", founded(seen(is(Blank), is(Blank))), Refuse, bootcode.EtcdDataLost},
 		{"promised under a payload that now forbids it", founded(past(Agreed, seen(is(Willing), is(Willing)))), Refuse, bootcode.EtcdDataLost},
-		{"the data disks of all are gone, the memory is not: restore", past(Member, seen(is(Lost), is(Lost))), Refuse, bootcode.EtcdDataLost},
-		{"one remembers what the others lost: restore", seen(is(Lost), is(Blank)), Refuse, bootcode.EtcdDataLost},
+		{"the data disks of all are gone, the memory is not: stop", past(Member, seen(is(Lost), is(Lost))), Refuse, bootcode.EtcdDataLost},
+		{"one remembers what the others lost: stop", seen(is(Lost), is(Blank)), Refuse, bootcode.EtcdDataLost},
 		{"a power cut of all: start without asking", disk(seen(is(Silent), is(Silent))), Start, 0},
 		{"wiped, with a quorum: its old member goes first", listing(seen(is(Serving), is(Serving)), voter(1), voter(2), voter(3)), RemoveStale, 0},
 		{"a founder that answered, was wiped, and the others founded: the same", listing(seen(is(Serving), is(Serving)), Entry{ID: 17, Name: "master-1", URLs: []string{slotURL(1)}}, voter(2), voter(3)), RemoveStale, 0},
@@ -103,7 +103,7 @@ func TestDecisionsInPlainWords(t *testing.T) {
 		{"a voter that answers: done", running(disk(listing(seen(is(Serving), is(Serving)), voter(1), voter(2), voter(3)))), Settled, 0},
 		{"data of a removed member: out of the way", disk(listing(seen(is(Serving), is(Serving)), voter(2), voter(3))), SetAside, 0},
 		{"data vanished under a manifest: nothing may come up under that name", past(Member, func() Observation { o := seen(is(Silent), is(Silent)); o.Placed = "placed"; return o }()), Stop, 0},
-		{"no data on any, a snapshot is named", func() Observation { o := founded(seen(is(Blank), is(Blank))); o.Restore = true; return o }(), Recover, 0},
+		{"no data on any, a snapshot is named: nothing is founded in its place", func() Observation { o := founded(seen(is(Blank), is(Blank))); o.Restore = true; return o }(), Refuse, bootcode.EtcdRestore},
 		{"a snapshot is named, and there is data: it is not touched", func() Observation { o := founded(seen(is(Holding), is(Blank))); o.Restore = true; return o }(), Wait, bootcode.EtcdNoQuorum},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestEveryCombination(t *testing.T) {
 			t.Errorf("%v: %s\n%+v", d.Action, why, o)
 		}
 	})
-	for a := Wait; a <= Recover; a++ {
+	for a := Wait; a <= Stop; a++ {
 		if actions[a] == 0 {
 			t.Errorf("nothing leads to %v", a)
 		}
@@ -273,10 +273,6 @@ func wrong(o Observation, d Decision) string {
 	case Stop:
 		if o.Disk.Held == Data && !quorum {
 			return "stops a member that nobody says is removed"
-		}
-	case Recover:
-		if !empty || holders > 0 || count(Silent) > 0 || !o.Restore {
-			return "restores over data that may be there"
 		}
 	case Wait, Refuse:
 		if bootcode.Fail(d.Code, "%s", d.Why).Code.Name == "unknown" || d.Code < 500 || d.Why == "" {

@@ -68,10 +68,8 @@ func (o Observation) alone() Decision {
 // said that there was some. Founding would put an empty cluster in its place.
 func (o Observation) nothingLeft(lost []string) Decision {
 	switch {
-	case o.Restore && !o.Self.Founder:
-		return wait(bootcode.EtcdFounders, "%s is no founder, it joins when they have the snapshot", o.Self.Name)
 	case o.Restore:
-		return Decision{Action: Recover, Cluster: o.foundingCluster()}
+		return refuse(bootcode.EtcdRestore, "etcd.restoreFrom is set%s", o.asked())
 	case o.Founded:
 		return refuse(bootcode.EtcdDataLost, "etcd.founded is true, and no master has data%s", o.asked())
 	}

@@ -46,9 +46,6 @@ type Options struct {
 	Report step.Reporter
 	// Settled, when set, is called each time this node has become a voter.
 	Settled func()
-	// Recover, when set, brings the snapshot of etcd.restoreFrom back into the data
-	// folder, on every master alike.
-	Recover func(ctx context.Context, initialCluster string) error
 	Timeout time.Duration // of one question to one master; 5 s
 	Pace    time.Duration // between two looks while there is something to do; 500 ms
 	Rest    time.Duration // between two looks at a settled member; 20 s
