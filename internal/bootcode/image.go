@@ -13,8 +13,8 @@ var imageCodes = [...]Code{
 		"boot an image that brings them, or let the `extra` of the cluster file install them"},
 	{ContainerdDown, "containerd-down", "images", false,
 		"containerd does not answer, so nothing can run in a container",
-		"see why: it is containerd's own last word"},
+		"see why: it is containerd's own last word; what imgforge sets of its configuration comes from registries and `extra` in the cluster file, and a full disk stops it as well"},
 	{ImageMissing, "image-missing", "images", false,
 		"container images that this node starts by itself are not in its store, and nothing fetches them",
-		"boot an image that brings them under these names, or correct images in the cluster file to the names that yours has"},
+		"boot an image that brings them under exactly these names: they follow from kubernetes.version and from the imgforge that rendered the payload, so image and payload have to be made by the same"},
 }
