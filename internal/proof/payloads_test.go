@@ -140,7 +140,7 @@ func TestRolePayloadEndsLikeNodePayload(t *testing.T) {
 }
 
 // byTheWay are what the engine and the helper note down for themselves.
-var byTheWay = []string{artifact.ClaimedPath, artifact.SlotDir, "/etc/.ignition-result.json"}
+var byTheWay = []string{artifact.ClaimedPath, artifact.SlotDir, "/run/imgforge", "/etc/.ignition-result.json"}
 
 func claimLines(t testing.TB, c *cluster) map[string]string {
 	t.Helper()
