@@ -77,10 +77,13 @@ func (a *applier) todo(have record) (out []addon) {
 	return out
 }
 
+// told tells what a look found, and forgets it once another look does not.
 func (a *applier) told(code int, lines []string) {
-	if len(lines) > 0 {
-		a.say(bootcode.Fail(code, "%s", strings.Join(lines, "\n")))
+	if len(lines) == 0 {
+		delete(a.said, code)
+		return
 	}
+	a.say(bootcode.Fail(code, "%s", strings.Join(shorten(lines), "\n")))
 }
 
 // applyAll applies add-ons one after the other, and the rest of them when one fails.
@@ -139,7 +142,7 @@ func (a *applier) done(have record) {
 	for _, want := range a.wanted {
 		kept = append(kept, have.of(want.Name).Kept...)
 	}
-	a.told(bootcode.ValueKept, shorten(kept))
+	a.told(bootcode.ValueKept, kept)
 	var names []string
 	for _, want := range a.wanted {
 		names = append(names, want.Name)
