@@ -39,21 +39,22 @@ type markdown struct{ strings.Builder }
 func (m *markdown) linef(format string, args ...any) { fmt.Fprintf(m, format+"\n", args...) }
 
 func (m *markdown) outcome(o *Outcome) {
-	m.linef("## %s\n\n%s. %s nodes of kind %s; %s in all.\n", o.Topology, o.About, numberOf(o.Nodes), o.Kind, minutes(o.Seconds))
+	m.linef("## %s\n\n%s. %s of kind %s; %s in all.\n", o.Topology, o.About, counted(len(o.Nodes), "node"), o.Kind, minutes(o.Seconds))
 	if o.Error != "" {
 		m.linef("**It ended early**: %s\n", cell(o.Error))
 	}
 	m.linef("<details><summary>The cluster file</summary>\n\n```yaml\n%s\n```\n</details>\n", strings.TrimRight(o.Cluster, "\n"))
-	m.linef("| check | holds | evidence |\n|---|---|---|")
+	if len(o.Checks) > 0 {
+		m.linef("| check | holds | evidence |\n|---|---|---|")
+	}
 	for _, c := range o.Checks {
 		m.linef("| %s | %s | %s |", cell(c.Name), map[bool]string{true: "yes", false: "**no**"}[c.Passed], cell(c.Evidence))
 	}
 	for _, phase := range phases(o) {
 		m.phase(o, phase)
 	}
+	m.linef("")
 }
-
-func numberOf(nodes []string) string { return fmt.Sprint(len(nodes)) }
 
 // phases lists the parts of a trial in which something was reached, in order.
 func phases(o *Outcome) (list []string) {
