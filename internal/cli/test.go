@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 type testOptions struct {
 	topologies     []string
 	report, source string
+	system         string // of virtual machines
 	markdown       string
 	keep, list, vm bool
 	out            string
@@ -50,6 +52,7 @@ shows them. Everything that runs in them is built from the source tree: the firs
 	clusterFlags(cmd, &o.cluster)
 	cmd.Flags().StringVarP(&o.out, "out", "o", "out", "what imgforge build wrote, when no topology is named")
 	cmd.Flags().BoolVar(&o.vm, "vm", false, "boot what was built in virtual machines: each with a kernel of its own, and Ignition in the initrd")
+	cmd.Flags().StringVar(&o.system, "system", "", "folder that virtual machines boot from; root makes it once, then it takes qemu alone: no root and no source tree")
 	cmd.Flags().StringArrayVar(&o.topologies, "topology", nil, "cluster to boot, see --list; can be given several times")
 	cmd.Flags().BoolVar(&o.list, "list", false, "list the topologies")
 	cmd.Flags().StringVar(&o.report, "report", "lab-report", "folder for report.json, report.md and what the nodes wrote")
@@ -80,7 +83,7 @@ func runTest(ctx context.Context, app *forge.App, o testOptions, out, progress i
 	}
 	defer b.close()
 	for _, t := range chosen {
-		if err := lab.Unable(t.Kind, b.config.Tool); err != nil {
+		if err := lab.Unable(t.Kind, b.ready, b.config.Tool); err != nil {
 			return usagef("%s: %v", t.Name, err)
 		}
 	}
@@ -117,23 +120,31 @@ type bench struct {
 	progress *lab.Progress
 	report   *lab.Report
 	temp     string
+	ready    bool // what virtual machines boot from is there
 }
 
 func newBench(ctx context.Context, o testOptions, progress io.Writer) (*bench, error) {
+	ready := lab.SystemIsThere(o.system)
 	root, err := toolchain.Root(o.source)
-	if err != nil {
+	if err != nil && !ready {
 		return nil, usagef("%v", err)
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{options: o, progress: lab.NewProgress(progress, isTerminal(progress))}
+	b := &bench{options: o, ready: ready, progress: lab.NewProgress(progress, isTerminal(progress))}
 	if b.temp, err = os.MkdirTemp("", "imgforge-test-"); err != nil {
 		return nil, err
 	}
+	if ready {
+		root = "" // nothing needs to be built
+	}
 	helper := sync.OnceValues(func() (string, error) { return toolchain.Helper(ctx, root, b.temp) })
-	b.config = lab.Config{Cache: filepath.Join(cache, "imgforge", "lab"), Log: b.progress, Tool: func(name string) (string, error) {
+	b.config = lab.Config{Cache: filepath.Join(cache, "imgforge", "lab"), System: o.system, Log: b.progress, Tool: func(name string) (string, error) {
+		if root == "" {
+			return exec.LookPath(name)
+		}
 		if name == "imgforge-node" {
 			return helper()
 		}

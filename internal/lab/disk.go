@@ -27,17 +27,18 @@ func vmPackages() []string {
 	return append(nodePackages(), "linux-image-cloud-amd64", "dracut", "qemu-guest-agent")
 }
 
-// System makes a disk of the Debian tree, programs and an image store, from the cache.
-func (l *Lab) System(ctx context.Context, programs []string, store string) (System, error) {
+// System is a folder with a kernel, an initrd and a disk of the Debian tree,
+// programs and an image store that holds refs, from the cache.
+func (l *Lab) System(ctx context.Context, programs []string, store string, refs []string) (string, error) {
 	tree, err := l.bootTree(ctx)
 	if err != nil {
-		return System{}, err
+		return "", err
 	}
-	key := []string{"disk 1", filepath.Base(tree), filepath.Base(store)}
+	key := []string{"disk 2", filepath.Base(tree), filepath.Base(store)}
 	for _, name := range programs {
 		sum, err := l.contentOf(name)
 		if err != nil {
-			return System{}, err
+			return "", err
 		}
 		key = append(key, name, sum)
 	}
@@ -50,15 +51,15 @@ func (l *Lab) System(ctx context.Context, programs []string, store string) (Syst
 				return err
 			}
 		}
+		if err := describeSystem(dir, refs); err != nil {
+			return err
+		}
 		return l.writeDisk(ctx, filepath.Join(dir, "root.img"), tree, store, programs)
 	})
 	if err != nil {
-		return System{}, fmt.Errorf("make the disk of virtual machines: %w", err)
+		return "", fmt.Errorf("make the disk of virtual machines: %w", err)
 	}
-	made := System{Kernel: filepath.Join(dir, "vmlinuz"), Initrd: filepath.Join(dir, "initrd"), Disk: filepath.Join(dir, "root.img")}
-	made.KVM = l.bootsOnKVM(ctx, made)
-	l.logf("virtual machines run %s", map[bool]string{true: "on KVM", false: "emulated (TCG): KVM boots no kernel here"}[made.KVM])
-	return made, l.prune("disk", dir)
+	return dir, l.prune("disk", dir)
 }
 
 // readable copies a file so that machines of any user can boot from it.
@@ -115,7 +116,7 @@ func (l *Lab) bootTree(ctx context.Context) (string, error) {
 	key := append([]string{"boot tree 1", release, module.key, dracutConfig}, packages...)
 	return l.cached("boot", keyOf(key), func(dir string) error {
 		if os.Geteuid() != 0 {
-			return errors.New("making the disk of virtual machines needs root; booting it does not: run this once as root, with the same --cache")
+			return errors.New("making the disk of virtual machines needs root; booting it does not: have root run this once with --system DIR, then name the same folder")
 		}
 		l.logf("making a Debian tree with a kernel, of %d packages and what they need", len(packages))
 		stage, err := os.MkdirTemp(l.Cache, ".initrd-")

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// Config says where a lab finds its programs and leaves its files. All fields but Hold must be set.
+// Config says where a lab finds its programs and leaves its files. All fields but System and Hold must be set.
 type Config struct {
 	// Tool returns the path of a program by its usual name.
 	Tool func(name string) (string, error)
@@ -27,6 +27,9 @@ type Config struct {
 	Cache string
 	// Artifacts takes consoles, journals and logs of pods, which stay after Close.
 	Artifacts string
+	// System, when set, is a folder that virtual machines boot from. One that is not
+	// there is made, and stays.
+	System string
 	// Log takes progress; see [Progress].
 	Log io.Writer
 	// Hold, when set, is called before anything is taken down.

@@ -8,17 +8,6 @@ import (
 	"strings"
 )
 
-// machineSystem makes what machines boot from: the same tree, programs and images as containers.
-func (t *Trial) machineSystem(ctx context.Context) (System, error) {
-	t.live("making the container images")
-	store, err := t.ImageStore(ctx, t.Plan.Images)
-	if err != nil {
-		return System{}, err
-	}
-	t.live("making the disk of virtual machines")
-	return t.Lab.System(ctx, nodePrograms(), store)
-}
-
 // checkMachine makes the checks of a control plane that is Ready.
 func (t *Trial) checkMachine(ctx context.Context, api *operator, v *VM) {
 	made, _ := t.Plan.Node(v.Name)
