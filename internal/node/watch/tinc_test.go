@@ -55,6 +55,7 @@ func needTun(t *testing.T) {
 // Real tincd daemons on rendered files: a good mesh, then one thing wrong after the
 // other, each with its code.
 func TestTincMesh(t *testing.T) {
+	t.Parallel()
 	needTun(t)
 	c, wire := machine.New(t, tincCluster), newWire(t)
 	hub, spoke := newNode(t, c, "master-1", 1, wire), newNode(t, c, "worker-1", 2, wire)
@@ -91,6 +92,7 @@ func TestTincMesh(t *testing.T) {
 
 // A spoke whose payload is from another store is kept out, and both ends say so.
 func TestTincWrongKey(t *testing.T) {
+	t.Parallel()
 	needTun(t)
 	ours, theirs, wire := machine.New(t, tincCluster), machine.New(t, tincCluster), newWire(t)
 	hub := newNode(t, ours, "master-1", 1, wire)
@@ -123,6 +125,7 @@ func TestTincWrongKey(t *testing.T) {
 
 // Two machines that booted the same payload take the connection from each other.
 func TestTincTwin(t *testing.T) {
+	t.Parallel()
 	needTun(t)
 	c, wire := machine.New(t, tincCluster), newWire(t)
 	newNode(t, c, "master-1", 1, wire).tincd(t)

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -48,6 +50,9 @@ func (m *meshLooker) lookWireGuard(ctx context.Context, out *Mesh) {
 		h := Hub{Name: name, Where: endpoint}
 		if to, err := netip.ParseAddrPort(endpoint); err == nil && len(out.Hubs) < peersAtOnce {
 			h.Reached, h.Why = pings(ctx, to.Addr())
+			if h.Reached && refuses(to) {
+				h.Reached, h.Why = false, "nothing listens there"
+			}
 			out.Hubs = append(out.Hubs, h)
 		}
 	}
@@ -102,6 +107,22 @@ func pings(ctx context.Context, to netip.Addr) (ok bool, why string) {
 			return true, ""
 		}
 	}
+}
+
+// refuses tells whether the machine says that nothing listens at the port. WireGuard
+// passes over a packet that is none of its own.
+func refuses(to netip.AddrPort) bool {
+	c, err := net.Dial("udp", to.String())
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(300 * time.Millisecond))
+	if _, err := c.Write([]byte{0}); err != nil {
+		return errors.Is(err, syscall.ECONNREFUSED)
+	}
+	_, err = c.Read(make([]byte, 1))
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // echo is an ICMP echo request with its checksum.
