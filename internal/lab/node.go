@@ -87,8 +87,10 @@ func (l *Lab) Boot(ctx context.Context, o NodeOptions) (*Node, error) {
 func (l *Lab) Make(ctx context.Context, o NodeOptions) (*Node, error) {
 	dir := filepath.Join(l.work, o.Name)
 	n := &Node{Name: o.Name, lab: l, made: o, root: filepath.Join(dir, "root"), state: filepath.Join(dir, "state")}
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, err
+	for _, old := range []string{dir, n.artifact("console.log")} { // the console goes on from boot to boot of one machine
+		if err := os.RemoveAll(old); err != nil {
+			return nil, err
+		}
 	}
 	if err := n.furnish(ctx, dir, o); err != nil {
 		return nil, fmt.Errorf("node %s: %w", o.Name, err)

@@ -10,7 +10,7 @@ value() { sed -n "s/^$1=//p" "$file" | head -n 1; }
 interface=$(value Name)
 case $1 in
 run)
-	LOG_LEVEL=error exec wireguard-go --foreground "$interface"
+	LOG_LEVEL=silent exec wireguard-go --foreground "$interface"
 	;;
 configure)
 	until wg show "$interface" >/dev/null 2>&1; do sleep 0.1; done
