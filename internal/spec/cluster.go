@@ -167,10 +167,10 @@ type IngressPorts struct {
 
 // Addons are the base add-ons; each can be switched off and brought by you.
 type Addons struct {
-	CNI           string `yaml:"cni" doc:"The pod network; none leaves it to you." enum:"flannel|none" default:"flannel"`
-	KubeProxy     *bool  `yaml:"kubeProxy" doc:"Apply kube-proxy." default:"true"`
-	CoreDNS       *bool  `yaml:"coreDNS" doc:"Apply CoreDNS." default:"true"`
-	MetricsServer *bool  `yaml:"metricsServer" doc:"Apply metrics-server." default:"true"`
+	CNI           string `yaml:"cni" doc:"The pod network. With none, nodes wait until you apply one of your own: its plugins belong into /opt/cni/bin, its list into /etc/cni/net.d, and pods get addresses of podCIDR." enum:"flannel|none" default:"flannel"`
+	KubeProxy     *bool  `yaml:"kubeProxy" doc:"Apply kube-proxy. Without it something of your own has to make Services work, as some pod networks do." default:"true"`
+	CoreDNS       *bool  `yaml:"coreDNS" doc:"Apply CoreDNS. Without it a DNS of your own needs the tenth address of serviceCIDR, which pods ask." default:"true"`
+	MetricsServer *bool  `yaml:"metricsServer" doc:"Apply metrics-server, which kubectl top and autoscaling by CPU and memory ask." default:"true"`
 }
 
 // PKI chooses algorithms and lifetimes.
