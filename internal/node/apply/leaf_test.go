@@ -7,9 +7,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/imgforge/imgforge/internal/testtool/apiserver"
 	"github.com/imgforge/imgforge/profiles/addons"
 )
 
@@ -30,48 +33,74 @@ func serves(t *testing.T, p pair, bundle []byte, at time.Time) error {
 		there.Close()
 	}()
 	defer here.Close()
-	return tls.Client(here, &tls.Config{RootCAs: roots, ServerName: "metrics-server.kube-system.svc", Time: func() time.Time { return at }}).Handshake()
+	err = tls.Client(here, &tls.Config{RootCAs: roots, ServerName: "metrics-server.kube-system.svc", Time: func() time.Time { return at }}).Handshake()
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); err != nil && !untrusted {
+		t.Error(err)
+	}
+	return err
 }
 
-// The API server trusts the leaf that it gets, and while pods take up a new one,
-// the one before.
+// The API server trusts the leaf that it gets, and after the authority changed, while
+// pods take up a new one, the one before.
 func TestLeafIsTrusted(t *testing.T) {
 	now := time.Now()
+	a := &applier{o: Options{Rand: rand.Reader, Now: func() time.Time { return now }}}
 	var generations []pair
-	var before []byte
-	for i := range 3 {
-		p, err := newLeaf(rand.Reader, now.AddDate(0, 0, i*340), before)
+	var before, last []byte
+	for range 3 { // each from a store of its own
+		a.o.Root = apiserver.NewStandIn(t, theCluster()).Root
+		signer, err := os.ReadFile(filepath.Join(a.o.Root, kubeletCAPath))
 		if err != nil {
 			t.Fatal(err)
 		}
-		generations, before = append(generations, p), p.cert
-		a := &applier{o: Options{Now: func() time.Time { return now.AddDate(0, 0, i*340) }}}
-		if !a.fresh(p) {
-			t.Error("a new leaf is not fresh")
+		a.facts.KubeletCA = signer
+		if a.fresh(pair{before, last}) {
+			t.Error("a leaf of another authority is fresh")
 		}
-		a.o.Now = func() time.Time { return now.AddDate(0, 0, i*340+336) }
-		if a.fresh(p) {
-			t.Error("a leaf that ends within 30 days is fresh")
+		for range 2 {
+			p, err := a.newLeaf(before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, last = p.cert, p.key
+			if !a.fresh(p) || a.fresh(pair{}) || len(generations) > 0 && a.fresh(pair{p.cert, generations[0].key}) {
+				t.Error("what serves is not fresh, or what does not serve is")
+			}
 		}
-		if other, _ := newLeaf(rand.Reader, now, nil); a.fresh(pair{p.cert, other.key}) || a.fresh(pair{}) {
-			t.Error("what does not serve is fresh")
+		p, err := a.newLeaf(before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		generations = append(generations, p)
+	}
+	// Renewed twice by the same authority, the leaf has that one alone behind it.
+	for i, n := range []int{2, 2, 2} {
+		if got := bytes.Count(generations[i].cert, []byte("BEGIN CERTIFICATE")); got != n {
+			t.Errorf("generation %d has %d certificates, not %d", i, got, n)
 		}
 	}
-	at := now.AddDate(0, 0, 341)
+	changed, err := a.newLeaf(generations[1].cert)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
-		serves, trusted int
-		want            bool
-	}{{0, 0, true}, {1, 1, true}, {0, 1, true}, {1, 0, false}, {2, 1, false}, {0, 2, false}} {
-		err := serves(t, generations[c.serves], generations[c.trusted].cert, at)
-		if c.serves == 2 || c.trusted == 2 {
-			err = serves(t, generations[c.serves], generations[c.trusted].cert, now.AddDate(0, 0, 681))
-		}
-		if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); err != nil && !untrusted || (err == nil) != c.want {
-			t.Errorf("leaf %d before a server that trusts bundle %d: %v", c.serves, c.trusted, err)
+		name             string
+		serves, trusting pair
+		want             bool
+	}{
+		{"its own", generations[0], generations[0], true},
+		{"the one before", generations[1], changed, true},
+		{"the new one", changed, changed, true},
+		{"one of long ago", generations[0], changed, false},
+		{"the new one, before anybody knows it", changed, generations[1], false},
+	} {
+		if err := serves(t, c.serves, c.trusting.cert, now); (err == nil) != c.want {
+			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	if n := bytes.Count(generations[2].cert, []byte("BEGIN CERTIFICATE")); n != 3 {
-		t.Errorf("the bundle grows: %d certificates after two renewals", n)
+	a.o.Now = func() time.Time { return now.AddDate(0, 0, leafDays-29) }
+	if a.fresh(changed) {
+		t.Error("a leaf that ends within 30 days is fresh")
 	}
 }
 
