@@ -13,6 +13,8 @@ var (
 		`|\[?(?:[A-Z][a-z]{2} )?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d| [A-Z]{2,5})?\]?` +
 		`|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?` +
 		`|\d{10}\.\d{6})(?: |$)`)
+	// stopwatch is the time that programs which record a console put in front of its own.
+	stopwatch = regexp.MustCompile(`^\s*\d{1,7}\.\d{1,3} \[`)
 	// boots are lines that only a machine that starts anew writes.
 	boots = regexp.MustCompile(`^-- (?:Boot [0-9a-f]{32}|Reboot) --|Linux version \d|systemd \d\S* running in system mode`)
 )
@@ -38,6 +40,9 @@ func lines(text string) []string {
 
 // timed splits a line into the time in front of it, as it stands there, and the rest.
 func timed(line string) (time, rest string) {
+	if m := stopwatch.FindString(line); m != "" {
+		line = line[len(m)-1:]
+	}
 	for {
 		m := clocks.FindStringSubmatch(line)
 		if m == nil {

@@ -32,6 +32,7 @@ type Word struct {
 	Boot int
 
 	program string // that said it, with its process number
+	starts  int    // of any machine before it
 }
 
 // speaker is in front of everything that imgforge-node says on its own account.
@@ -93,6 +94,7 @@ type parser struct {
 	last   *opened        // what the line before belonged to, if to anything
 	long   bool           // that line was long enough to have been cut
 	starts map[string]int // how often each machine started
+	all    int            // how often any did
 }
 
 // opened is a word whose lines are being read.
@@ -110,12 +112,13 @@ func (p *parser) line(line string) {
 	if boots.MatchString(rest) {
 		machine, _ := origin(rest[:boots.FindStringIndex(rest)[0]])
 		p.starts[machine]++
+		p.all++
 		p.last = nil
 		return
 	}
 	if w, tag := word(rest); w != nil {
 		machine, program := origin(tag)
-		w.Time, w.Node, w.program = time, machine, program
+		w.Time, w.Node, w.program, w.starts = time, machine, program, p.all
 		w.Boot = p.starts[""]
 		if machine != "" {
 			w.Boot += p.starts[machine]
@@ -221,9 +224,14 @@ func name(words []*Word) {
 		node, claims = w.Node, append(claims, w)
 	}
 	for _, w := range words {
-		same := func(c *Word) bool { return c.program == w.program && c.Boot == w.Boot }
+		same := func(c *Word) bool { return c.program == w.program }
 		if node != "" && (w.Node == "" || slices.ContainsFunc(claims, same)) {
 			w.Node = node
+		}
+	}
+	if node != "" && !slices.ContainsFunc(words, func(w *Word) bool { return w.Node != node }) {
+		for _, w := range words {
+			w.Boot = w.starts // its kernel may have spoken under another name
 		}
 	}
 }

@@ -174,7 +174,8 @@ func TestDiagnosis(t *testing.T) {
 			"open 102 of w, 2 times from \"Nov 21 15:00:00\" to \"Nov 21 15:00:10\"; \n"},
 		"another boot": {"[    0.000000] Linux version 6.1\n" + code(NoSlot) + "[    0.000000] Linux version 6.1\nimgforge: step mesh waits: for master-1\n",
 			"passed 102 of , 1 times from \"\" to \"\"; the machine has started again\nwaiting mesh of : for master-1\n"},
-		"renamed by its claim": {"Nov 21 15:00:00 localhost imgforge-node[1]: " + strings.SplitN(code(NoSlot), "\n", 2)[0] + "\nNov 21 15:00:10 worker-1 imgforge-node[1]: imgforge: step claim done: this is worker-1 (x)\n",
+		"renamed by its claim": {"Nov 21 14:59:00 localhost kernel: Linux version 6.1\nNov 21 15:00:00 localhost imgforge-node[1]: " + strings.SplitN(code(NoSlot), "\n", 2)[0] +
+			"\nNov 21 15:00:10 worker-1 imgforge-node[1]: imgforge: step claim done: this is worker-1 (x)\n",
 			"passed 102 of worker-1, 1 times from \"Nov 21 15:00:00\" to \"Nov 21 15:00:00\"; done: this is worker-1 (x)\ndone claim of worker-1: this is worker-1 (x)\n"},
 	}
 	for name, tt := range tests {

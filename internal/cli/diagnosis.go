@@ -66,7 +66,8 @@ func (o *observed) write(b *strings.Builder) {
 		f := o.Passed[i]
 		return fmt.Sprintf("%d %s%s: %s", f.Number, f.Name, whose(f.Node, f.Source), f.Since)
 	})
-	section(b, "Done", len(o.Done), func(i int) string { return stepLine(o.Done[i]) })
+	done := doneLines(o.Done)
+	section(b, "Done", len(done), func(i int) string { return done[i] })
 	told := slices.DeleteFunc(slices.Clone(o.Nodes), func(n forge.NodeReport) bool { return n.Status == nil })
 	section(b, "Nodes", len(told), func(i int) string { return nodeLine(told[i]) })
 }
@@ -127,6 +128,23 @@ func section(b *strings.Builder, title string, n int, line func(i int) string) {
 }
 
 func stepLine(s bootcode.Step) string { return s.Step + whose(s.Node, s.Source) + ": " + s.Text }
+
+// doneLines are what each step of one node reached, or for several nodes the steps alone.
+func doneLines(steps []bootcode.Step) (lines []string) {
+	several := slices.ContainsFunc(steps, func(s bootcode.Step) bool { return s.Node != steps[0].Node || s.Source != steps[0].Source })
+	last := ""
+	for _, s := range steps {
+		switch who := strings.TrimPrefix(whose(s.Node, s.Source), " of "); {
+		case !several:
+			lines = append(lines, stepLine(s))
+		case who == last:
+			lines[len(lines)-1] += ", " + s.Step
+		default:
+			lines, last = append(lines, strings.TrimSpace(who)+": "+s.Step), who
+		}
+	}
+	return lines
+}
 
 // noticeable is a clock that is off by more than networks and people explain.
 const noticeable = 10 * time.Second
