@@ -6,11 +6,13 @@ import (
 	"debug/buildinfo"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -100,12 +102,36 @@ func debianVersions(cache string) (list []Program) {
 		}
 		f.Close()
 	}
+	for name, flag := range map[string]string{"haproxy": "-v", "keepalived": "--version"} {
+		if version := versionInside(cache, name, flag); version != "" {
+			found[name] = version
+		}
+	}
 	for _, name := range wanted {
 		if found[name] != "" {
 			list = append(list, Program{Name: name, Version: found[name], From: "Debian " + release})
 		}
 	}
 	return list
+}
+
+// versionInside is what a program of an image's packages says of itself: they
+// were unpacked, and dpkg knows nothing of them. Only root can ask.
+func versionInside(cache, name, flag string) string {
+	programs, err := filepath.Glob(filepath.Join(cache, "packages-*/usr/sbin", name))
+	if err != nil || len(programs) == 0 {
+		return ""
+	}
+	root := strings.TrimSuffix(programs[0], "/usr/sbin/"+name)
+	cmd := exec.Command("/usr/sbin/"+name, flag)
+	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Chroot: root}
+	said, _ := cmd.CombinedOutput() // what it prints counts, not how it ends
+	for word := range strings.FieldsSeq(string(said)) {
+		if version := strings.TrimPrefix(word, "v"); version != "" && version[0] >= '0' && version[0] <= '9' {
+			return version
+		}
+	}
+	return ""
 }
 
 // commit names the state of a source tree.
