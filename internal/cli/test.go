@@ -148,6 +148,9 @@ func newBench(ctx context.Context, o testOptions, progress io.Writer) (*bench, e
 		if name == "imgforge-node" {
 			return helper()
 		}
+		// Some take minutes, once per user: silence would look like an end.
+		slow := time.AfterFunc(2*time.Second, func() { fmt.Fprintf(b.progress, "building %s\n", name) })
+		defer slow.Stop()
 		return toolchain.Path(ctx, root, name)
 	}}
 	if o.keep {
