@@ -75,7 +75,7 @@ type wantedImage struct{ image, file string }
 
 // wantedImages are those of the static pods, and of the sandbox that each pod needs.
 func wantedImages(root string) (out []wantedImage) {
-	files, _ := filepath.Glob(filepath.Join(root, "/etc/kubernetes/manifests/[!.]*"))
+	files, _ := filepath.Glob(filepath.Join(root, "/etc/kubernetes/manifests/[^.]*"))
 	files = append(files, filepath.Join(root, "/etc/imgforge/etcd/etcd.yaml"), filepath.Join(root, "/etc/containerd/config.toml"))
 	for _, name := range files {
 		data, err := os.ReadFile(name)

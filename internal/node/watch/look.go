@@ -97,7 +97,7 @@ func (l *looker) vrrp() string {
 		return ""
 	}
 	var out []string
-	files, _ := filepath.Glob(filepath.Join(l.o.Root, "/run/imgforge/vrrp/[!.]*.json"))
+	files, _ := filepath.Glob(filepath.Join(l.o.Root, "/run/imgforge/vrrp/[^.]*.json"))
 	for _, name := range files {
 		var v artifact.StatusVRRP
 		if data, err := os.ReadFile(name); err == nil && json.Unmarshal(data, &v) == nil {
