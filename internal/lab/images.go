@@ -47,7 +47,7 @@ func imagesOf(i plan.Images) []image {
 		static(i.CoreDNS, "coredns", "/coredns"),
 		static(i.MetricsServer, "metrics-server", "/metrics-server"),
 		static(i.KubeProxy, "kube-proxy", "/usr/local/bin/kube-proxy").with(netfilter(), "iptables", "nftables", "conntrack", "kmod"),
-		static(i.Flannel, "flanneld", "/opt/bin/flanneld").with(slices.Concat(netfilter(), tools("cp", "grep", "mv", "sh", "sleep", "wget")), "iptables", "nftables", "busybox-static"),
+		static(i.Flannel, "flanneld", "/opt/bin/flanneld").with(slices.Concat(netfilter(), tools("cp", "grep", "ln", "mv", "sh", "sleep", "wget")), "iptables", "nftables", "busybox-static"),
 		static(i.FlannelCNI, "cni-flannel", "/flannel").with(tools("cp", "sh"), "busybox-static"),
 		image{ref: i.HAProxy, runs: "haproxy"}.with(nil, "haproxy"),
 		image{ref: i.Keepalived, runs: "keepalived", programs: []placed{{nodeHelper, "/usr/bin/" + nodeHelper}}}.with(nil, "keepalived"),
