@@ -102,7 +102,7 @@ func TestClaimAwaitsTheMetadataService(t *testing.T) {
 	m.service = newMetadataService(t, "ec2", map[string]string{tagName: "worker-1"})
 	m.service.down = true
 	m.carry(slotOf(t, "worker-1"), slotOf(t, "worker-2"))
-	const waits = "imgforge: step claim waits: for a host name, or a tag imgforge.node=NAME: the metadata service of ec2 does not answer: connect: connection refused; the slots are worker-1, worker-2\n"
+	const waits = "imgforge: step claim waits: for a host name, or a tag imgforge.node=NAME: the metadata service of ec2 tells no tags: connect: connection refused; the slots are worker-1, worker-2\n"
 	said := func() {
 		if got := m.stderr.String(); got != waits {
 			t.Errorf("the console says %q", got)
@@ -156,7 +156,7 @@ func TestTagsThatDecideNothing(t *testing.T) {
 		"no such tag":        {"scaleway", map[string]string{"other": "worker-1"}, false, bootcode.NoSlot, "\nthe metadata service of scaleway has no tag imgforge.node for it"},
 		"no tag of ec2":      {"ec2", nil, false, bootcode.NoSlot, "\nthe metadata service of ec2 has no tag imgforge.node for it"},
 		"no tag in nova":     {"openstack", nil, false, bootcode.NoSlot, "\nthe metadata service of openstack has no tag imgforge.node for it"},
-		"service is down":    {"openstack", nil, true, bootcode.NoSlot, "\nthe metadata service of openstack does not answer: connect: connection refused"},
+		"service is down":    {"openstack", nil, true, bootcode.NoSlot, "\nthe metadata service of openstack tells no tags: connect: connection refused"},
 		"a name without one": {"ec2", map[string]string{tagName: "worker-9"}, false, bootcode.UnknownNode, "tag imgforge.node=worker-9; the slots are worker-1, worker-2"},
 		"nonsense":           {"ec2", map[string]string{tagName: "a\x1b[31m\nb"}, false, bootcode.UnknownNode, `tag imgforge.node="a\x1b[31m\nb"; the slots are`},
 		"two names": {"scaleway", map[string]string{tagName: "worker-1", "imgforge:node": "worker-2"}, false, bootcode.TwoSlots,

@@ -70,7 +70,7 @@ func (h host) provider() string {
 func (m metadata) hints(ctx context.Context) ([]hint, error) {
 	names, err := m.tags(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("the metadata service of %s does not answer: %w", m.provider, err)
+		return nil, fmt.Errorf("the metadata service of %s tells no tags: %w", m.provider, err)
 	}
 	var out []hint
 	for _, name := range names {
