@@ -111,14 +111,17 @@ func observe(cmd *cobra.Command, app *forge.App, o doctorOptions, files []string
 	return seen, err
 }
 
-// maxText bounds what is read of a log, from its end: what was said last counts.
+// maxText bounds what is read of a log, in bytes; of a larger file its end counts.
 const maxText = 64 << 20
 
 func readText(in io.Reader, file string) (string, error) {
 	if file == "-" {
-		data, err := io.ReadAll(io.LimitReader(in, maxText))
+		data, err := io.ReadAll(io.LimitReader(in, maxText+1))
 		if err != nil {
 			return "", fmt.Errorf("read the text from standard input: %w", err)
+		}
+		if len(data) > maxText {
+			return "", usagef("standard input is longer than %d MiB: pass its end, or name a file", maxText>>20)
 		}
 		return string(data), nil
 	}
