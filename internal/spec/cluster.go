@@ -48,7 +48,7 @@ type Kubernetes struct {
 	PodCIDR       string    `yaml:"podCIDR" doc:"Addresses of pods; every node gets a /24 of it." format:"cidr" default:"10.244.0.0/16"`
 	ServiceCIDR   string    `yaml:"serviceCIDR" doc:"Addresses of Services; the tenth is cluster DNS." format:"cidr" default:"10.96.0.0/16"`
 	ClusterDomain string    `yaml:"clusterDomain" doc:"DNS domain of Services." format:"domain" default:"cluster.local"`
-	ProxyMode     string    `yaml:"proxyMode" doc:"How kube-proxy programs Services; ipvs is deprecated upstream." enum:"nftables|iptables|ipvs" default:"nftables"`
+	ProxyMode     string    `yaml:"proxyMode" doc:"How kube-proxy and flannel program the kernel. nftables needs Linux 5.13 or newer; ipvs is deprecated upstream." enum:"nftables|iptables|ipvs" default:"nftables"`
 	MaxPods       int       `yaml:"maxPods" doc:"Most pods on one node." default:"110" min:"1" max:"250"`
 	ExtraArgs     ExtraArgs `yaml:"extraArgs" doc:"Further flags of components, name without dashes to value; a flag that imgforge sets itself is an error."`
 }
