@@ -141,20 +141,26 @@ func askName(conn net.Conn, name string) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	reply = reply[:n]
+	return addressIn(reply[:n], name)
+}
+
+// addressIn is what a DNS server's answer gives as the first address of a name.
+func addressIn(reply []byte, name string) (netip.Addr, error) {
 	_, at := questionOf(reply)
-	if at == 0 || binary.BigEndian.Uint16(reply[6:]) == 0 {
-		return netip.Addr{}, fmt.Errorf("%s has no address: the server's code is %d", name, reply[min(3, n-1)]&15)
+	if at == 0 {
+		return netip.Addr{}, fmt.Errorf("the answer for %s is no DNS", name)
 	}
-	// CoreDNS writes the question's name in full or as a pointer; the address is what the first record ends with.
-	for at < n && reply[at] != 0 && reply[at]&0xc0 == 0 {
+	if binary.BigEndian.Uint16(reply[6:]) == 0 {
+		return netip.Addr{}, fmt.Errorf("%s has no address: the server's code is %d", name, reply[3]&15)
+	}
+	// The record repeats the name in full or points at the question's.
+	for at < len(reply) && reply[at] != 0 && reply[at]&0xc0 == 0 {
 		at += 1 + int(reply[at])
 	}
-	at++
-	if at-1 < n && reply[at-1]&0xc0 != 0 {
+	if at++; at <= len(reply) && reply[at-1]&0xc0 != 0 {
 		at++
 	}
-	if at+14 > n || binary.BigEndian.Uint16(reply[at:]) != 1 {
+	if at+14 > len(reply) || binary.BigEndian.Uint16(reply[at:]) != 1 {
 		return netip.Addr{}, fmt.Errorf("the answer for %s is no address", name)
 	}
 	return netip.AddrFrom4([4]byte(reply[at+10 : at+14])), nil

@@ -45,3 +45,24 @@ func TestNames(t *testing.T) {
 		t.Errorf("%d questions counted", asked.Load())
 	}
 }
+
+// Whatever arrives, nothing panics, and what the server answers its client reads.
+func FuzzNames(f *testing.F) {
+	f.Add([]byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07outside\x03lab\x07example\x00\x00\x01\x00\x01"))
+	f.Add([]byte("\x12\x34"))
+	want := netip.MustParseAddr("192.0.2.7")
+	f.Fuzz(func(t *testing.T, message []byte) {
+		addressIn(message, "any")
+		name, end := questionOf(message)
+		reply := answerName(message, map[string]netip.Addr{OutsideName: want})
+		if (reply == nil) != (end == 0) {
+			t.Fatalf("question %q ends at %d, answer %x", name, end, reply)
+		}
+		isA := end > 0 && message[end-4] == 0 && message[end-3] == 1
+		if isA && name == OutsideName {
+			if got, err := addressIn(reply, name); err != nil || got != want {
+				t.Fatalf("%x: %v, %v", reply, got, err)
+			}
+		}
+	})
+}
