@@ -131,11 +131,19 @@ func (v *VM) kernelArguments() []string {
 	}
 	args := append([]string{"root=LABEL=root", "rw", "console=ttyS0", "net.ifnames=0", "mitigations=off", "audit=0", "panic=-1",
 		"ignition.platform.id=" + platform}, v.made.Arguments...)
+	if !v.made.System.KVM {
+		args = append(args, emulated()...)
+	}
 	if v.boots == 0 {
 		args = append(args, "ignition.firstboot")
 	}
 	return args
 }
+
+// emulated are arguments for a kernel whose processor is emulated. It would not
+// trust the time stamp counter, and leave the emulator for every look at the
+// clock; and its page tables would have a level more to walk.
+func emulated() []string { return []string{"tsc=reliable", "no5lvl"} }
 
 // comma is a path as qemu's options take it.
 func comma(path string) string { return strings.ReplaceAll(path, ",", ",,") }
