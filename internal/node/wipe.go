@@ -23,7 +23,9 @@ import (
 //     it holds times and sources, and the OS asks for it.
 //   - Flatcar copies /oem/config.ign (formerly /usr/share/oem) of a baked image,
 //     and flatcar-install keeps user-data in /var/lib/flatcar-install.
-//   - Fedora CoreOS reads /boot/ignition/config.ign and normally removes it itself.
+//   - Fedora CoreOS reads /boot/ignition/config.ign. Since version 34 its
+//     coreos-ignition-firstboot-complete removes it, in basic.target and so before the
+//     claim; an older one leaves it on a read-only /boot, and 112 then says so.
 //   - cloud-init (helpers.Paths) keeps user-data, raw and processed, the merged
 //     configuration, its pickled data source, boot hooks, part handlers, scripts and
 //     what an #include fetched below /var/lib/cloud/instances/ID, seeds below
