@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -16,8 +17,14 @@ func (l *Lab) run(ctx context.Context, name string, args ...string) (string, err
 	if err != nil {
 		return "", err
 	}
-	return output(exec.CommandContext(ctx, path, args...))
+	cmd := exec.CommandContext(ctx, path, args...)
+	// Some have mounts and folders of their own to clean up.
+	cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(syscall.SIGTERM) }, endWithin
+	return output(cmd)
 }
+
+// endWithin is how long a program may take to end when it is asked to.
+const endWithin = 10 * time.Second
 
 // runAll runs programs one after the other, until one fails.
 func (l *Lab) runAll(ctx context.Context, commands ...[]string) error {
