@@ -138,7 +138,7 @@ func (m *master) staged() []byte {
 func (m *master) boot() {
 	t := m.lab.t
 	t.Helper()
-	o := Options{Root: m.root, Pace: 100 * time.Millisecond, Rest: time.Second, Timeout: 2 * time.Second, Report: m}
+	o := Options{Root: m.root, Pace: 100 * time.Millisecond, Rest: time.Second, Timeout: 2 * time.Second, Grace: 1, Report: m}
 	if err := Guard(o); err != nil {
 		t.Fatal(err)
 	}

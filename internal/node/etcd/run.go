@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -49,7 +50,10 @@ type Options struct {
 	Timeout time.Duration // of one question to one master; 5 s
 	Pace    time.Duration // between two looks while there is something to do; 500 ms
 	Rest    time.Duration // between two looks at a settled member; 20 s
-	Rand    io.Reader
+	// Grace is how long nothing may move before what is waited for is a code: every
+	// boot waits for the other masters a little; 20 s.
+	Grace time.Duration
+	Rand  io.Reader
 }
 
 // node is a master at work.
@@ -66,8 +70,9 @@ type node struct {
 	restore   bool
 	http      *http.Client
 	etcd      client
-	voters    []string // client URLs behind the last confirmed list
-	last      string   // what was reported last
+	voters    []string  // client URLs behind the last confirmed list
+	last      string    // what was reported last
+	stuck     time.Time // since when nothing moves; zero while something does
 	// fault is called between steps, so that tests can end the process there.
 	fault func(step string) error
 }
@@ -86,6 +91,7 @@ func Run(ctx context.Context, o Options) error {
 func load(o Options) (*node, error) {
 	o.Root, o.Rand = cmp.Or(o.Root, "/"), cmp.Or[io.Reader](o.Rand, rand.Reader)
 	o.Timeout, o.Pace, o.Rest = cmp.Or(o.Timeout, 5*time.Second), cmp.Or(o.Pace, 500*time.Millisecond), cmp.Or(o.Rest, 20*time.Second)
+	o.Grace = cmp.Or(o.Grace, 20*time.Second)
 	n := &node{o: o, addresses: map[string]string{}, fault: func(string) error { return nil }}
 	data, err := os.ReadFile(n.path(artifact.NodeFilePath))
 	if err != nil {
@@ -159,7 +165,7 @@ func (n *node) run(ctx context.Context) error {
 			case errors.Is(err, errKilled):
 				return err
 			case err != nil:
-				n.report(bootcode.EtcdStepFailed, err.Error())
+				n.passing(bootcode.EtcdStepFailed, err.Error())
 			}
 			if next = pace.next(moved); settled {
 				next = n.o.Rest
@@ -203,7 +209,10 @@ func (n *node) step(ctx context.Context) (settled, moved bool, err error) {
 	}
 	d := Decide(o)
 	switch d.Action {
-	case Wait, Refuse:
+	case Wait:
+		n.passing(d.Code, d.Why)
+		return false, false, nil
+	case Refuse:
 		n.report(d.Code, d.Why)
 		return false, false, nil
 	case Settled:
@@ -214,7 +223,7 @@ func (n *node) step(ctx context.Context) (settled, moved bool, err error) {
 	}
 	err = n.act(ctx, d)
 	if errors.Is(err, errBehind) {
-		n.report(bootcode.EtcdCatchingUp, err.Error())
+		n.passing(bootcode.EtcdCatchingUp, err.Error())
 		return false, false, nil
 	}
 	return false, err == nil, err
@@ -229,8 +238,26 @@ func (n *node) report(code int, why string) {
 	}
 }
 
+// passing is for codes that every boot may see for a moment: until nothing has
+// moved for a while they are what the step waits for.
+func (n *node) passing(code int, why string) {
+	if n.stuck.IsZero() {
+		n.stuck = time.Now()
+	}
+	if time.Since(n.stuck) >= n.o.Grace {
+		n.report(code, why)
+		return
+	}
+	what, _, _ := strings.Cut(why, "\n")
+	if n.last != what {
+		n.last = what
+		n.o.Report.Waiting(step.Etcd, what)
+	}
+}
+
 // news passes a line on that is no code, and tells whether it was one.
 func (n *node) news(format string, args ...any) bool {
+	n.stuck = time.Time{}
 	text := fmt.Sprintf(format, args...)
 	if text == n.last {
 		return false
