@@ -54,9 +54,10 @@ func newSite(t *testing.T, name string) *site {
 		list += "echo " + canonical(w.image) + "\n"
 	}
 	machine.Write(t, s.root, "/bin/ctr", list, 0o755)
+	machine.Write(t, s.root, "/containerd.sock", "", 0o600)
 	machine.Write(t, s.root, "/bin/systemctl", "#!/bin/sh\necho LoadState=loaded\necho ActiveState=activating\necho SubState=auto-restart\n", 0o755)
 	machine.Write(t, s.root, "/bin/journalctl", "#!/bin/sh\necho 'E1121 15:00:01.000000 1 run.go:72] \"command failed\" err=\"unknown flag: --foo\"'\n", 0o755)
-	s.o = Options{Root: s.root, Programs: s.root + "/bin:/usr/bin:/bin", Ports: Ports{Kubelet: s.serve(t, "kubelet", nil), Etcd: s.serve(t, "etcd", nil),
+	s.o = Options{Root: s.root, Programs: s.root + "/bin:/usr/bin:/bin", Grace: time.Nanosecond, Containerd: s.root + "/containerd.sock", Ports: Ports{Kubelet: s.serve(t, "kubelet", nil), Etcd: s.serve(t, "etcd", nil),
 		ControllerManager: s.serve(t, "manager", own), Scheduler: s.serve(t, "scheduler", own)}}.orDefault()
 	return s
 }

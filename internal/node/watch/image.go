@@ -20,6 +20,7 @@ const imageRest = 5 * time.Minute
 type imageLooker struct {
 	complete time.Time // when all were last seen
 	last     Images
+	word     lastWord
 }
 
 func (i *imageLooker) look(ctx context.Context, o Options, mesh string) Images {
@@ -33,7 +34,7 @@ func (i *imageLooker) look(ctx context.Context, o Options, mesh string) Images {
 	}
 	have, err := listImages(ctx, o)
 	if err != nil {
-		i.last.Containerd = brief(err) + after("\n", lastError(journal(ctx, o.Programs, "containerd.service")))
+		i.last.Containerd = brief(err) + after("\n", i.word.of(ctx, o, "containerd.service"))
 		return i.last
 	}
 	for _, w := range wanted {
@@ -66,6 +67,9 @@ func missingPrograms(dirs, mesh string) (out []string) {
 
 // listImages are the names of all images in the store of the kubelet's containers.
 func listImages(ctx context.Context, o Options) ([]string, error) {
+	if _, err := os.Stat(o.Containerd); err != nil {
+		return nil, err
+	}
 	out, err := output(ctx, o.Programs, "ctr", "--address", o.Containerd, "--connect-timeout=3s", "--timeout=3s", "--namespace=k8s.io", "images", "ls", "-q")
 	return strings.Fields(out), err
 }

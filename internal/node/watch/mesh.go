@@ -21,7 +21,7 @@ import (
 
 // How often a look does what costs more than a packet.
 const (
-	probeRest = 5 * time.Second // while the node is not well; ten times as long after
+	probeRest = 10 * time.Second // while the node is not well; six times as long after
 	meshUnit  = "imgforge-mesh.service"
 )
 
@@ -101,7 +101,7 @@ func (m *meshLooker) look(ctx context.Context) Mesh {
 	}
 	rest := probeRest
 	if out.Answered > 0 && m.taken == "" {
-		rest *= 10
+		rest *= 6
 	}
 	if now := m.o.Now(); now.Sub(m.probed) >= rest {
 		m.probed, m.taken = now, m.probe(own, out.Hubs)

@@ -73,19 +73,26 @@ func state(ctx context.Context, dirs, unit string) string {
 	return fmt.Sprintf("%s is %s (%s)", unit, values["ActiveState"], values["SubState"])
 }
 
-// lastWord asks a unit for its last error, and no more often than it may change.
+// lastWord asks a unit for its last error: not while a boot is still young, when that
+// would cost it more than it tells, and then no more often than it may change.
 type lastWord struct {
-	asked time.Time
-	word  string
+	since, called, asked time.Time
+	word                 string
 }
 
 const lastWordRest = 10 * time.Second
 
 func (w *lastWord) of(ctx context.Context, o Options, unit string) string {
-	if at := o.Now(); at.Sub(w.asked) >= lastWordRest {
-		w.asked = at
-		w.word = state(ctx, o.Programs, unit) + after(": ", lastError(journal(ctx, o.Programs, unit)))
+	now := o.Now()
+	if now.Sub(w.called) > 2*o.Rest { // well in between
+		w.since, w.word = now, ""
 	}
+	w.called = now
+	if now.Sub(w.since) < o.Grace/4 || now.Sub(w.asked) < lastWordRest {
+		return w.word
+	}
+	w.asked = now
+	w.word = state(ctx, o.Programs, unit) + after(": ", lastError(journal(ctx, o.Programs, unit)))
 	return w.word
 }
 

@@ -40,7 +40,7 @@ type Ports struct {
 func (o Options) orDefault() Options {
 	o.Root, o.Programs, o.Containerd = cmp.Or(o.Root, "/"), cmp.Or(o.Programs, programDirs), cmp.Or(o.Containerd, "/run/containerd/containerd.sock")
 	o.Stderr = cmp.Or[io.Writer](o.Stderr, os.Stderr)
-	o.Grace, o.Pace, o.Rest = cmp.Or(o.Grace, time.Minute), cmp.Or(o.Pace, 2500*time.Millisecond), cmp.Or(o.Rest, 30*time.Second)
+	o.Grace, o.Pace, o.Rest = cmp.Or(o.Grace, time.Minute), cmp.Or(o.Pace, 2*time.Second), cmp.Or(o.Rest, 30*time.Second)
 	o.Ports = cmp.Or(o.Ports, Ports{Kubelet: 10248, Etcd: 2381, ControllerManager: 10257, Scheduler: 10259})
 	if o.Now == nil {
 		o.Now = time.Now
