@@ -61,10 +61,12 @@ func (t *Trial) followNode(ctx context.Context, o *operator, n *Node) error {
 			wait{"API server is ready", func(ctx context.Context) error { return o.through(ctx, n.netns, own, "/readyz", nil) }})
 	}
 	waits = append(waits,
-		wait{"the API answers at its endpoint", func(ctx context.Context) error { return o.through(ctx, n.netns, t.Plan.Endpoint.URL, "/readyz", nil) }},
-		wait{"DNS of the cluster answers", func(context.Context) error {
+		wait{"the API answers at its endpoint", func(ctx context.Context) error { return o.through(ctx, n.netns, t.Plan.Endpoint.URL, "/readyz", nil) }})
+	if t.Plan.Addons.CoreDNS {
+		waits = append(waits, wait{"DNS of the cluster answers", func(context.Context) error {
 			return n.resolves(k.DNSIP, "kubernetes.default.svc."+k.ClusterDomain, k.ServiceIP)
 		}})
+	}
 	for _, w := range waits {
 		if err := t.Reach(ctx, n.Name, n.PoweredOn, w.what, w.look); err != nil {
 			return err

@@ -21,7 +21,9 @@ func (t *Trial) checkCluster(ctx context.Context, o *operator) {
 	t.Check(ctx, "no unit failed, and systemd has nothing to say about them", soon, t.unitsAreWell)
 	t.checkWays(ctx, o)
 	t.checkPods(ctx, o)
-	t.Check(ctx, "kubectl top nodes", 2*time.Minute, func(ctx context.Context) (string, error) { return t.top(ctx, o) })
+	if t.Plan.Addons.MetricsServer {
+		t.Check(ctx, "kubectl top nodes", 2*time.Minute, func(ctx context.Context) (string, error) { return t.top(ctx, o) })
+	}
 	t.Check(ctx, "every certificate in use chains to the store", soon, func(ctx context.Context) (string, error) { return t.certificates(ctx, o) })
 	t.Check(ctx, "no port is open that the plan does not name", soon, t.ports)
 	t.Check(ctx, "sshd does not run", soon, t.noSSH)

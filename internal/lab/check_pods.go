@@ -30,7 +30,9 @@ func (t *Trial) checkPods(ctx context.Context, o *operator) {
 		pods, err := t.probes(ctx, o)
 		return fmt.Sprintf("%s, one on each node", counted(len(pods), "pod")), err
 	})
-	t.Check(ctx, "DNS resolves in a pod on every node", soon, func(ctx context.Context) (string, error) { return t.podsResolve(ctx, o) })
+	if t.Plan.Addons.CoreDNS {
+		t.Check(ctx, "DNS resolves in a pod on every node", soon, func(ctx context.Context) (string, error) { return t.podsResolve(ctx, o) })
+	}
 	t.Check(ctx, "a pod on one node reaches a Service backed by a pod on another", soon, func(ctx context.Context) (string, error) { return t.reachService(ctx, o) })
 	if len(metadataAddresses(t.Plan)) > 0 {
 		t.Check(ctx, "the metadata address is closed to pods", soon, func(ctx context.Context) (string, error) { return t.metadataClosed(ctx, o) })

@@ -2,6 +2,8 @@ package lab
 
 import (
 	"context"
+	"debug/buildinfo"
+	"errors"
 	"fmt"
 
 	"github.com/imgforge/imgforge/internal/forge"
@@ -54,6 +56,25 @@ func bootable(p *plan.Plan) error {
 			p.Platform.Provider)
 	case p.OS.Arch != "" && p.OS.Arch != "amd64":
 		return fmt.Errorf("the lab's nodes are amd64, not %s", p.OS.Arch)
+	case p.Addons.CNI == "none" || !p.Addons.KubeProxy:
+		return errors.New("it leaves pods' network or Services to add-ons of your own, which the lab does not have: it can show the same cluster with addons.cni: flannel and addons.kubeProxy: true")
+	}
+	return nil
+}
+
+// sameKubernetes refuses a version that the lab has not: its images would carry the
+// cluster's reference and another program.
+func (t *Trial) sameKubernetes() error {
+	path, err := t.Tool("kubelet")
+	if err != nil {
+		return err
+	}
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if has := programOf("kubelet", info).Version; has != "v"+t.Plan.Kubernetes.Version {
+		return fmt.Errorf("the lab has Kubernetes %s alone, and the cluster file says %s: it can show the same cluster with kubernetes.version: %s", has, t.Plan.Kubernetes.Version, has[1:])
 	}
 	return nil
 }
@@ -61,6 +82,9 @@ func bootable(p *plan.Plan) error {
 func playOutput(ctx context.Context, t *Trial) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, boundTrial)
 	defer cancel()
+	if err := t.sameKubernetes(); err != nil {
+		return err
+	}
 	if err := t.Containers(ctx); err != nil {
 		return err
 	}

@@ -69,15 +69,17 @@ func TestReport(t *testing.T) {
 // What the lab has no operating system or provider for is refused in words that
 // say what it can show instead.
 func TestBootable(t *testing.T) {
+	all := plan.Addons{CNI: "flannel", KubeProxy: true}
 	for _, tc := range []struct {
 		name, says string
 		plan       plan.Plan
 	}{
-		{name: "its own base", plan: plan.Plan{OS: plan.OS{Family: "imgforge", Format: "ignition", Arch: "amd64"}}},
-		{name: "debian with a drive", plan: plan.Plan{OS: plan.OS{Family: "debian", Format: "cloud-init"}, Platform: plan.Platform{Drive: "cidata"}}},
+		{name: "its own base", plan: plan.Plan{Addons: all, OS: plan.OS{Family: "imgforge", Format: "ignition", Arch: "amd64"}}},
+		{name: "debian with a drive", plan: plan.Plan{Addons: all, OS: plan.OS{Family: "debian", Format: "cloud-init"}, Platform: plan.Platform{Drive: "cidata"}}},
 		{name: "flatcar", says: "os.family: imgforge", plan: plan.Plan{OS: plan.OS{Family: "flatcar", Format: "ignition"}}},
 		{name: "debian on a cloud", says: "platform.provider: libvirt",
 			plan: plan.Plan{OS: plan.OS{Family: "debian", Format: "cloud-init"}, Platform: plan.Platform{Provider: "hetzner"}}},
+		{name: "another network for pods", says: "addons.cni: flannel", plan: plan.Plan{Addons: plan.Addons{CNI: "none", KubeProxy: true}, OS: plan.OS{Family: "imgforge"}}},
 		{name: "arm64", says: "amd64, not arm64", plan: plan.Plan{OS: plan.OS{Family: "imgforge", Format: "ignition", Arch: "arm64"}}},
 	} {
 		err := bootable(&tc.plan)
