@@ -32,8 +32,11 @@ func tincVM() Topology {
 }
 
 // SmallArguments are the lab's override for machines that are too slow for a
-// kubelet: they boot the payload as it is, and the kernel keeps one unit of it from starting.
-func SmallArguments() []string { return []string{"systemd.mask=kubelet.service"} }
+// kubelet: they boot the payload as it is, the kernel's arguments keep one unit of
+// it from starting, and start what that unit would have taken along.
+func SmallArguments() []string {
+	return []string{"systemd.mask=kubelet.service", "systemd.wants=imgforge-etcd-guard.service"}
+}
 
 // playSmall boots three masters of which only what lies below the kubelet runs;
 // the lab starts the pods of etcd and keepalived from their own manifests.
