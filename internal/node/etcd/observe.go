@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"sync"
+	"time"
 )
 
 // presence is what a node finds on itself.
@@ -66,8 +67,10 @@ func (n *node) observe(ctx context.Context) (Observation, error) {
 		wg.Go(func() { o.Others[i], minors[i] = n.ask(ctx, s) })
 	}
 	wg.Wait()
+	n.looks++
 	var sources []string // of member lists
 	for i, p := range o.Others {
+		n.silent[p.Name] = p.State == Silent
 		switch {
 		case p.State != Serving:
 		case p.Cluster != n.founding:
@@ -93,7 +96,7 @@ func (n *node) observe(ctx context.Context) (Observation, error) {
 // run, what its etcd says by answering at all.
 func (n *node) ask(ctx context.Context, s Slot) (p Peer, minor int) {
 	p = Peer{Slot: s}
-	ctx, cancel := context.WithTimeout(ctx, n.o.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, n.patience(s))
 	defer cancel()
 	a, err := n.probe(ctx, s, n.addresses[s.Name])
 	if err == nil {
@@ -113,6 +116,16 @@ func (n *node) ask(ctx context.Context, s Slot) (p Peer, minor int) {
 		p.State = Holding
 	}
 	return p, status.minor()
+}
+
+// patience is how long to wait for a master's answer. Slots that no machine has been
+// made for yet never answer, and no founding rests on their silence: every fourth look
+// waits for them in full.
+func (n *node) patience(s Slot) time.Duration {
+	if !s.Founder && n.silent[s.Name] && n.looks%4 != 0 {
+		return n.o.Timeout / 10
+	}
+	return n.o.Timeout
 }
 
 // view gets the member list, confirmed by a quorum if one answers.

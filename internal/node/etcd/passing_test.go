@@ -25,3 +25,22 @@ func TestWhatPassesIsNoCode(t *testing.T) {
 		t.Errorf("said %v, want %v:\n%q", m.codes, want, m.texts)
 	}
 }
+
+// Founders are waited for in full, always; a slot without a machine only now and then.
+func TestPatience(t *testing.T) {
+	n := &node{o: Options{Timeout: time.Minute}, silent: map[string]bool{"master-2": true, "master-4": true}}
+	founder, reserved, joined := slotOf(2), slotOf(4), slotOf(5)
+	reserved.Founder, joined.Founder = false, false
+	short := 0
+	for n.looks = range 8 {
+		if n.patience(founder) != time.Minute || n.patience(joined) != time.Minute {
+			t.Error("a founder, or a master that answered, is cut short")
+		}
+		if n.patience(reserved) < time.Minute {
+			short++
+		}
+	}
+	if short != 6 {
+		t.Errorf("a slot that is silent is cut short %d times of 8", short)
+	}
+}

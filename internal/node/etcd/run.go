@@ -70,9 +70,11 @@ type node struct {
 	restore   bool
 	http      *http.Client
 	etcd      client
-	voters    []string  // client URLs behind the last confirmed list
-	last      string    // what was reported last
-	stuck     time.Time // since when nothing moves; zero while something does
+	voters    []string // client URLs behind the last confirmed list
+	last      string   // what was reported last
+	looks     int
+	silent    map[string]bool // who did not answer at the last look, by name
+	stuck     time.Time       // since when nothing moves; zero while something does
 	// fault is called between steps, so that tests can end the process there.
 	fault func(step string) error
 }
@@ -92,7 +94,7 @@ func load(o Options) (*node, error) {
 	o.Root, o.Rand = cmp.Or(o.Root, "/"), cmp.Or[io.Reader](o.Rand, rand.Reader)
 	o.Timeout, o.Pace, o.Rest = cmp.Or(o.Timeout, 5*time.Second), cmp.Or(o.Pace, 500*time.Millisecond), cmp.Or(o.Rest, 20*time.Second)
 	o.Grace = cmp.Or(o.Grace, 20*time.Second)
-	n := &node{o: o, addresses: map[string]string{}, fault: func(string) error { return nil }}
+	n := &node{o: o, addresses: map[string]string{}, silent: map[string]bool{}, fault: func(string) error { return nil }}
 	data, err := os.ReadFile(n.path(artifact.NodeFilePath))
 	if err != nil {
 		return nil, fmt.Errorf("read who this node is: %w", err)
