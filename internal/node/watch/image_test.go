@@ -160,6 +160,8 @@ func TestLastWords(t *testing.T) {
 		`time="2026-11-21T16:11:36.8Z" level=fatal msg="cannot listen"`:                                                                                                                 `level=fatal msg="cannot listen"`,
 		"read tcp 127.0.0.1:43210->127.0.0.1:8443: connection reset":                                                                                                                    "read tcp 127.0.0.1:8443: connection reset",
 		"token is eyJhbGciOiJSUzI1NiIsImtpZCI6IjEyMzQ1Njc4OTAifQ==":                                                                                                                     "token is ...",
+		"cannot pull /var/lib/kubelet/pods/4f3c/volumes/kubernetes.io~secret/token for kube-system/kube-controller-manager-master-1-long":                                               "cannot pull /var/lib/kubelet/pods/4f3c/volumes/kubernetes.io~secret/token for kube-system/kube-controller-manager-master-1-long",
+		"container 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 ended":                                                                                              "container ... ended",
 		"-----BEGIN EC PRIVATE KEY-----": "",
 		"":                               "",
 	} {

@@ -189,7 +189,7 @@ func dial(ctx context.Context, where string) (remote netip.AddrPort, err error) 
 }
 
 // probe asks whether another machine has an address of this node: that in the
-// cluster network, and the one that this machine reaches its hubs from.
+// cluster network, and the one that this machine reaches its hubs, or all else, from.
 func (m *meshLooker) probe(own *net.Interface, hubs []Hub) string {
 	look := func(i *net.Interface, address string) string {
 		a, err := netip.ParseAddr(address)
@@ -204,13 +204,17 @@ func (m *meshLooker) probe(own *net.Interface, hubs []Hub) string {
 	if taken := look(own, m.node.Address); taken != "" {
 		return taken
 	}
-	for _, h := range hubs {
-		if from := source(h.Where); from != "" {
+	for _, h := range append(hubs, Hub{Where: anywhere}) {
+		if from := source(h.Where); from != "" && from != m.node.Address {
 			return look(m.interfaceOf(from), from)
 		}
 	}
 	return ""
 }
+
+// anywhere is an address that nobody has, for the way that packets without a better
+// one take.
+const anywhere = "192.0.2.1:9"
 
 // source is the address from which this machine would send there. Nothing is sent,
 // and no name looked up.

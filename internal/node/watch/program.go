@@ -133,7 +133,7 @@ func plain(line string) string {
 	line = regexp.MustCompile(`"ts":"[^"]*",|(^| )time="?[0-9T:.Z+-]+"? `).ReplaceAllString(line, "")
 	line = regexp.MustCompile(`[0-9]{1,3}(\.[0-9]{1,3}){3}:[0-9]+->`).ReplaceAllString(line, "")
 	line = regexp.MustCompile(`[A-Za-z0-9+/=_-]{40,}`).ReplaceAllStringFunc(line, func(word string) string {
-		if strings.Contains(word, "/") && !strings.ContainsAny(word, "+=") { // a path
+		if telling(word) {
 			return word
 		}
 		return "..."
@@ -142,6 +142,22 @@ func plain(line string) string {
 		line = strings.ToValidUTF8(line[:longestLine], "") + "..."
 	}
 	return line
+}
+
+// telling is a long word that people can read: a path or a name, and no key, token
+// or digest.
+func telling(word string) bool {
+	switch {
+	case strings.ContainsAny(word, "+="):
+		return false
+	case strings.HasPrefix(word, "/"):
+		return true
+	case !strings.ContainsAny(word, "0123456789"):
+		return true
+	case strings.ToLower(word) != word:
+		return false
+	}
+	return strings.ContainsAny(word, "/-")
 }
 
 // brief is an error without what differs every time.
