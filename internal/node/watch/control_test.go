@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -42,9 +43,11 @@ func newSite(t *testing.T, name string) *site {
 		"kubelet /healthz": "200 ok", "etcd /livez": "200 ok", "manager /healthz": "200 ok", "scheduler /livez": "200 ok"}, stop: map[string]func(){}}
 	api := s.serve(t, "api", s.credentials(t, s.Cluster))
 	own := &tls.Config{Certificates: []tls.Certificate{s.leaf(t, machine.New(t, loneCluster), "master-1/etcd-server")}} // anybody's
-	n, _ := s.Plan.Node(name)
-	s.root = s.Root(t, name, `"address": "`+n.Address+`"`, `"address": "127.0.0.1"`, `"apiserverPort": 8443`, fmt.Sprintf(`"apiserverPort": %d`, api),
-		s.Plan.Endpoint.URL, fmt.Sprintf("https://127.0.0.1:%d", api))
+	rebase := []string{`"apiserverPort": 8443`, fmt.Sprintf(`"apiserverPort": %d`, api), s.Plan.Endpoint.URL, fmt.Sprintf("https://127.0.0.1:%d", api)}
+	for _, n := range s.Plan.Nodes {
+		rebase = append(rebase, `"address": "`+n.Address+`"`, `"address": "127.0.0.1"`)
+	}
+	s.root = s.Root(t, name, rebase...)
 	machine.Write(t, s.root, "/etc/imgforge/mesh.env", "MESH_INTERFACE=\"lo\"\n", 0o644)
 	for _, program := range []string{"kubelet", "containerd", "nft"} {
 		machine.Write(t, s.root, "/bin/"+program, "", 0o755)
@@ -57,8 +60,9 @@ func newSite(t *testing.T, name string) *site {
 	machine.Write(t, s.root, "/containerd.sock", "", 0o600)
 	machine.Write(t, s.root, "/bin/systemctl", "#!/bin/sh\necho LoadState=loaded\necho ActiveState=activating\necho SubState=auto-restart\n", 0o755)
 	machine.Write(t, s.root, "/bin/journalctl", "#!/bin/sh\necho 'E1121 15:00:01.000000 1 run.go:72] \"command failed\" err=\"unknown flag: --foo\"'\n", 0o755)
-	s.o = Options{Root: s.root, Programs: s.root + "/bin:/usr/bin:/bin", Grace: time.Nanosecond, Containerd: s.root + "/containerd.sock", Ports: Ports{Kubelet: s.serve(t, "kubelet", nil), Etcd: s.serve(t, "etcd", nil),
-		ControllerManager: s.serve(t, "manager", own), Scheduler: s.serve(t, "scheduler", own)}}.orDefault()
+	s.o = Options{Root: s.root, Programs: s.root + "/bin:/usr/bin:/bin", Grace: time.Nanosecond, whoHas: func(net.Interface, netip.Addr) string { return "" },
+		Containerd: s.root + "/containerd.sock", Ports: Ports{Kubelet: s.serve(t, "kubelet", nil), Etcd: s.serve(t, "etcd", nil),
+			ControllerManager: s.serve(t, "manager", own), Scheduler: s.serve(t, "scheduler", own)}}.orDefault()
 	return s
 }
 
@@ -193,13 +197,6 @@ func TestBrokenMaster(t *testing.T) {
 // A worker's kubelet, and what the API says of its node.
 func TestBrokenWorker(t *testing.T) {
 	s := newSite(t, "worker-1")
-	cluster := filepath.Join(s.root, "/etc/imgforge/cluster.json")
-	text, err := os.ReadFile(cluster)
-	if err != nil {
-		t.Fatal(err)
-	}
-	masters := s.Plan.NodesOf("master")
-	machine.Write(t, s.root, "/etc/imgforge/cluster.json", strings.ReplaceAll(string(text), `"`+masters[0].Address+`"`, `"127.0.0.1"`), 0o644)
 	if words := s.words(t); !wellAll(words) {
 		t.Fatalf("it is not well: %+v", words)
 	}
@@ -233,7 +230,8 @@ func TestBrokenWorker(t *testing.T) {
 	// Another cluster's API server at the same address.
 	other := machine.New(t, loneCluster)
 	at := s.serve(t, "api", s.credentials(t, other))
-	text, err = os.ReadFile(cluster)
+	cluster := filepath.Join(s.root, "/etc/imgforge/cluster.json")
+	text, err := os.ReadFile(cluster)
 	if err != nil {
 		t.Fatal(err)
 	}

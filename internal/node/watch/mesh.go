@@ -196,7 +196,7 @@ func (m *meshLooker) probe(own *net.Interface, hubs []Hub) string {
 		if err != nil || i == nil {
 			return ""
 		}
-		if mac := whoHas(*i, a); mac != "" {
+		if mac := m.o.whoHas(*i, a); mac != "" {
 			return fmt.Sprintf("the machine with hardware address %s on %s answers for %s", mac, i.Name, address)
 		}
 		return ""

@@ -8,6 +8,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -30,6 +32,9 @@ type Options struct {
 	Programs   string // folders of programs, as in PATH
 	Containerd string // its socket
 	Ports      Ports
+
+	// whoHas asks the network; tests outside of a namespace of their own must not.
+	whoHas func(net.Interface, netip.Addr) string
 }
 
 // Ports are where programs on this machine say how they are, all on loopback.
@@ -44,6 +49,9 @@ func (o Options) orDefault() Options {
 	o.Ports = cmp.Or(o.Ports, Ports{Kubelet: 10248, Etcd: 2381, ControllerManager: 10257, Scheduler: 10259})
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.whoHas == nil {
+		o.whoHas = whoHas
 	}
 	return o
 }
