@@ -25,8 +25,17 @@ import (
 // Services, CoreDNS answers through one, and the API server reaches metrics-server
 // through another. What is missing is the kubelet.
 func TestRealProgramsTakeTheirManifests(t *testing.T) {
-	c := cluster("1.36.3")
-	c.EndpointURL = "https://" + nodeIP + ":6443"
+	for mode, program := range map[string]string{"nftables": "nft", "iptables": "iptables"} {
+		t.Run(mode, func(t *testing.T) {
+			testtool.Path(t, program)
+			c := cluster("1.36.3")
+			c.EndpointURL, c.Addons.ProxyMode = "https://"+nodeIP+":6443", mode
+			addonsWork(t, c)
+		})
+	}
+}
+
+func addonsWork(t *testing.T, c artifact.ClusterFile) {
 	b := newBench(t, c)
 	b.registerNode()
 
