@@ -14,7 +14,7 @@ var endpointCodes = [...]Code{
 		"neither the API server nor haproxy of this node answers that the API is ready; another node takes the address",
 		"nothing, when this lasts seconds; otherwise look at the other codes of this node (images, etcd, control-plane), and at those of the masters that its haproxy asks"},
 	{ProxyDown, "proxy-down", "endpoint", false,
-		"haproxy of this node does not answer; another node takes the address",
+		"haproxy of this node does not answer; where it serves a floating address, another node takes that",
 		"nothing, when this lasts seconds; otherwise whether haproxy's image is on this node (code 403), and what its container logs"},
 	{CheckUnable, "check-unable", "endpoint", false,
 		"the check cannot find out what to ask",

@@ -125,6 +125,7 @@ func TestOnlyOperatorsRead(t *testing.T) {
 		"the kubelet of the node": {leafOf(t, c, "master-1/kubelet"), "GET", "/", 403},
 		"the API server's client": {leafOf(t, c, "master-1/apiserver-kubelet-client"), "GET", "/", 403},
 		"an operator":             {operator, "GET", "/status.json", 200},
+		"the doctor":              {person(t, c, artifact.StatusReaders), "GET", "/status.json", 200},
 		"an operator, for people": {operator, "GET", "/", 200},
 		"an operator, head":       {operator, "HEAD", "/status.json", 200},
 		"the admin leaf":          {leafOf(t, c, "master-1/admin"), "GET", "/status.json", 200},

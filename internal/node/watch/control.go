@@ -100,6 +100,15 @@ func (l *looker) lookParts(ctx context.Context) []Part {
 	return out
 }
 
+// lookHAProxy asks haproxy on nodes that have its manifest.
+func (l *looker) lookHAProxy(ctx context.Context) *Part {
+	if contents(l.o.Root, "/etc/kubernetes/manifests/haproxy.yaml") == nil {
+		return nil
+	}
+	p := l.askPart(ctx, part{"haproxy", "/healthz", l.o.Ports.HAProxy, false})
+	return &p
+}
+
 func (l *looker) askPart(ctx context.Context, p part) Part {
 	scheme, client := "http", l.open
 	if p.tls {

@@ -40,7 +40,7 @@ const readyNode = `200 {"status":{"conditions":[{"type":"MemoryPressure","status
 func newSite(t *testing.T, name string) *site {
 	t.Helper()
 	s := &site{Cluster: machine.New(t, loneCluster), answers: map[string]string{"api /readyz": "200 ok", "api /api/v1/nodes/" + name: readyNode,
-		"kubelet /healthz": "200 ok", "etcd /livez": "200 ok", "manager /healthz": "200 ok", "scheduler /livez": "200 ok"}, stop: map[string]func(){}}
+		"kubelet /healthz": "200 ok", "etcd /livez": "200 ok", "manager /healthz": "200 ok", "haproxy /healthz": "200 ok", "scheduler /livez": "200 ok"}, stop: map[string]func(){}}
 	api := s.serve(t, "api", s.credentials(t, s.Cluster))
 	own := &tls.Config{Certificates: []tls.Certificate{s.leaf(t, machine.New(t, loneCluster), "master-1/etcd-server")}} // anybody's
 	rebase := []string{`"apiserverPort": 8443`, fmt.Sprintf(`"apiserverPort": %d`, api), s.Plan.Endpoint.URL, fmt.Sprintf("https://127.0.0.1:%d", api)}
@@ -62,7 +62,7 @@ func newSite(t *testing.T, name string) *site {
 	machine.Write(t, s.root, "/bin/journalctl", "#!/bin/sh\necho 'E1121 15:00:01.000000 1 run.go:72] \"command failed\" err=\"unknown flag: --foo\"'\n", 0o755)
 	s.o = Options{Root: s.root, Programs: s.root + "/bin:/usr/bin:/bin", Grace: time.Nanosecond, whoHas: func(net.Interface, netip.Addr) string { return "" },
 		Containerd: s.root + "/containerd.sock", Ports: Ports{Kubelet: s.serve(t, "kubelet", nil), Etcd: s.serve(t, "etcd", nil),
-			ControllerManager: s.serve(t, "manager", own), Scheduler: s.serve(t, "scheduler", own)}}.orDefault()
+			ControllerManager: s.serve(t, "manager", own), Scheduler: s.serve(t, "scheduler", own), HAProxy: s.serve(t, "haproxy", nil)}}.orDefault()
 	return s
 }
 
@@ -220,6 +220,14 @@ func TestBrokenWorker(t *testing.T) {
 	machine.Write(t, s.root, "/var/lib/kubelet/pki/kubelet-client-current.pem", "damaged", 0o600)
 	s.expect(t, bootcode.APISilent, "tls: ")
 	if err := os.Remove(filepath.Join(s.root, "/var/lib/kubelet/pki/kubelet-client-current.pem")); err != nil {
+		t.Fatal(err)
+	}
+	machine.Write(t, s.root, "/etc/kubernetes/manifests/haproxy.yaml", "", 0o600)
+	s.answer("haproxy /healthz", "503 no")
+	s.expect(t, bootcode.ProxyDown, "it answers 503: no")
+	s.stop["haproxy"]()
+	s.expect(t, bootcode.ProxyDown, "connection refused")
+	if err := os.Remove(filepath.Join(s.root, "/etc/kubernetes/manifests/haproxy.yaml")); err != nil {
 		t.Fatal(err)
 	}
 	s.stop["kubelet"]()

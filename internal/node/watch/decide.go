@@ -67,7 +67,7 @@ func Decide(f Facts) []Word {
 	if f.Node.Role == master {
 		words = append(words, control)
 	}
-	return append(words, decideEndpoint(f))
+	return append(words, decideEndpoint(f, images))
 }
 
 // decideMesh is about the node's address and whether anybody answers.

@@ -26,6 +26,8 @@ func decideKubelet(f Facts, mesh, images, control Word) Word {
 		return behind(step.Kubelet, step.Mesh)
 	case f.API.Status != http.StatusOK && f.Node.Role == master && !control.well():
 		return behind(step.Kubelet, step.ControlPlane)
+	case f.API.Status == 0 && f.Node.Endpoint.Mode == "local" && f.HAProxy != nil && !f.HAProxy.Ready:
+		return behind(step.Kubelet, step.Endpoint) // this node's own haproxy is its way to the API
 	}
 	if w := decideNode(f); w.Outcome != Reached {
 		return w
@@ -84,8 +86,18 @@ func decideParts(f Facts, images Word) Word {
 	return reached(step.ControlPlane, "%s run", strings.Join(names, ", "))
 }
 
-// decideEndpoint has no code of its own: that the API does not answer is the kubelet's.
-func decideEndpoint(f Facts) Word {
+// decideEndpoint is about haproxy, where this node has one. That the API does not
+// answer is said by the step of the kubelet, which needs it.
+func decideEndpoint(f Facts, images Word) Word {
+	if p := f.HAProxy; p != nil && !p.Ready {
+		switch {
+		case !images.well():
+			return behind(step.Endpoint, step.Images)
+		case !f.Kubelet.Healthy:
+			return behind(step.Endpoint, step.Kubelet)
+		}
+		return passing(step.Endpoint, bootcode.ProxyDown, "haproxy", "%s%s", p.Why, after("\n", p.Says))
+	}
 	if f.API.Status == 0 {
 		return Word{Step: step.Endpoint, Outcome: Behind, Text: "the API at " + f.Cluster.EndpointURL}
 	}

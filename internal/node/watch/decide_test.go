@@ -132,6 +132,12 @@ func situations() []situation {
 			f.Parts[3] = Part{Name: "kube-scheduler", Why: "dial tcp 127.0.0.1:10259: connect: connection refused", Says: `run.go:72] "command failed" err="unknown flag: --foo"`}
 		}, bootcode.PartDown, Passing, "unknown flag: --foo", true},
 		{"a sick controller manager", false, func(f *Facts) { f.Parts[2].Ready, f.Parts[2].Why = false, "it answers 500: leaderElection" }, bootcode.PartDown, Passing, "leaderElection", false},
+		{"a proxy without haproxy", true, func(f *Facts) {
+			f.Node.Role, f.HAProxy = "proxy", &Part{Name: "haproxy", Why: "dial tcp 127.0.0.1:8404: connect: connection refused", Says: "[ALERT] config : cannot bind"}
+		}, bootcode.ProxyDown, Passing, "cannot bind", false},
+		{"a worker whose own haproxy is its way", true, func(f *Facts) {
+			f.Node.Endpoint.Mode, f.HAProxy, f.API = "local", &Part{Name: "haproxy", Why: "connection refused"}, API{}
+		}, bootcode.ProxyDown, Passing, "refused", false},
 		{"an API server without etcd", false, func(f *Facts) {
 			f.Parts[1].Ready, f.Parts[1].Why, f.API = false, "it answers 500: etcd failed", API{}
 		}, bootcode.APINotReady, Passing, "etcd failed", true},
@@ -179,6 +185,7 @@ func TestDecideWithoutACode(t *testing.T) {
 		"a node that founds alone":        func(f *Facts) { f.Cluster.Etcd.Founders, f.Mesh.Answered = []string{"master-1"}, 0 },
 		"a cluster of one node":           func(f *Facts) { f.Mesh.Asked, f.Mesh.Answered = 0, 0 },
 		"a leaf that the kubelet renewed": func(f *Facts) { f.Leaves[0].Renewed, f.Leaves[0].NotAfter = true, noon.AddDate(0, 0, -1) },
+		"haproxy runs":                    func(f *Facts) { f.HAProxy = &Part{Ready: true} },
 		"no word of etcd yet":             func(f *Facts) { delete(f.Others, step.Etcd) },
 	} {
 		f := wellNode()

@@ -22,6 +22,7 @@ type Facts struct {
 	Kubelet Kubelet
 	API     API
 	Parts   []Part // of the control plane, on masters
+	HAProxy *Part  // where it is to run
 	VRRP    string // what keepalived told last, in words; empty where it does not run
 }
 

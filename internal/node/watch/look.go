@@ -71,6 +71,7 @@ func (l *looker) look(ctx context.Context) Facts {
 		func() { f.Kubelet = l.lookKubelet(ctx) },
 		func() { f.API = l.api.look(ctx, l.cluster.EndpointURL, l.node.Node) },
 		func() { f.Parts = l.lookParts(ctx) },
+		func() { f.HAProxy = l.lookHAProxy(ctx) },
 	} {
 		all.Go(part)
 	}

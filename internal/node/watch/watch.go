@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/node/step"
 )
@@ -39,14 +40,14 @@ type Options struct {
 
 // Ports are where programs on this machine say how they are, all on loopback.
 type Ports struct {
-	Kubelet, Etcd, ControllerManager, Scheduler int
+	Kubelet, Etcd, ControllerManager, Scheduler, HAProxy int
 }
 
 func (o Options) orDefault() Options {
 	o.Root, o.Programs, o.Containerd = cmp.Or(o.Root, "/"), cmp.Or(o.Programs, programDirs), cmp.Or(o.Containerd, "/run/containerd/containerd.sock")
 	o.Stderr = cmp.Or[io.Writer](o.Stderr, os.Stderr)
 	o.Grace, o.Pace, o.Rest = cmp.Or(o.Grace, time.Minute), cmp.Or(o.Pace, 2*time.Second), cmp.Or(o.Rest, 30*time.Second)
-	o.Ports = cmp.Or(o.Ports, Ports{Kubelet: 10248, Etcd: 2381, ControllerManager: 10257, Scheduler: 10259})
+	o.Ports = cmp.Or(o.Ports, Ports{Kubelet: 10248, Etcd: 2381, ControllerManager: 10257, Scheduler: 10259, HAProxy: artifact.HAProxyAlivePort})
 	if o.Now == nil {
 		o.Now = time.Now
 	}
