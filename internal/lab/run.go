@@ -18,6 +18,7 @@ func Run(ctx context.Context, c Config, topology Topology) (_ *Outcome, err erro
 	}
 	t := &Trial{Lab: l, Topology: topology, result: result}
 	err = t.play(ctx)
+	t.keepMachines(ctx)
 	if c.Hold != nil {
 		c.Hold(ctx, t)
 	}

@@ -31,7 +31,8 @@ type Trial struct {
 	result *Outcome
 	phase  string
 
-	fixture // of trials whose nodes are containers
+	fixture        // of trials whose nodes are containers
+	machines []*VM // of others
 }
 
 // build makes the topology's cluster, where it is not one that was built before.

@@ -68,7 +68,7 @@ func (t *Trial) playMachine(ctx context.Context, name string, o MachineOptions) 
 	o.Networks = []string{fmt.Sprintf("user,net=%s,host=%s,restrict=on,hostfwd=tcp:%s-%s:%d", t.Plan.Network.CIDR, hostAddress, loopback(port), made.Address, t.Plan.Endpoint.Port)}
 	t.result.Nodes = []string{name}
 	t.Phase("first boot")
-	v, err := t.Machine(ctx, o)
+	v, err := t.power(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -76,6 +76,7 @@ func (t *Trial) playMachine(ctx context.Context, name string, o MachineOptions) 
 		return err
 	}
 	t.checkMachine(ctx, api, v)
+	t.keepMachines(ctx)
 	t.Phase("after a power cut")
 	if err := errors.Join(v.PowerOff(ctx), v.PowerOn(ctx)); err != nil {
 		return err
@@ -90,7 +91,7 @@ func (t *Trial) playMachine(ctx context.Context, name string, o MachineOptions) 
 		return "no stage of Ignition on the console", nil
 	})
 	t.checkPodsOnMachine(ctx, api)
-	return v.PowerOff(ctx)
+	return nil
 }
 
 // outside is an operator on the machine that runs qemu, whom a port leads to the API.

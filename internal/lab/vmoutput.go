@@ -39,6 +39,7 @@ func playOutputMachines(ctx context.Context, t *Trial) error {
 		return err
 	}
 	t.checkMachines(ctx, machines)
+	t.keepMachines(ctx)
 	t.Phase("after a power cut of all nodes")
 	if err := each(machines, func(v *VM) error { return errors.Join(v.PowerOff(ctx), v.PowerOn(ctx)) }); err != nil {
 		return err
@@ -71,7 +72,7 @@ func (t *Trial) machineOf(ctx context.Context, system System, wire *Switch, name
 	if address := t.below(name); address.IsValid() {
 		o.Arguments = append(o.Arguments, fmt.Sprintf("ip=%s:::255.255.255.0::eth0:off", address.Addr()))
 	}
-	return t.Machine(ctx, o)
+	return t.power(ctx, o)
 }
 
 // followMachines waits until every machine has reached what its role lets it

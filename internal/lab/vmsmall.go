@@ -59,6 +59,7 @@ func (t *Trial) playSmall(ctx context.Context, mesh string, look func(*VM, conte
 			return err
 		}
 	}
+	t.keepMachines(ctx)
 	t.Phase("after a power cut of all")
 	if err := each(machines, func(v *VM) error { return errors.Join(v.PowerOff(ctx), v.PowerOn(ctx)) }); err != nil {
 		return err
@@ -67,7 +68,7 @@ func (t *Trial) playSmall(ctx context.Context, mesh string, look func(*VM, conte
 		return err
 	}
 	t.checkSmall(ctx, machines, mesh, look)
-	return each(machines, func(v *VM) error { return v.PowerOff(ctx) })
+	return nil
 }
 
 // smallMachines powers the masters on, on one switch. The boot loader names the
@@ -80,7 +81,7 @@ func (t *Trial) smallMachines(ctx context.Context, system System) (machines []*V
 			return nil, err
 		}
 		address := t.below(name)
-		v, err := t.Machine(ctx, MachineOptions{Name: name, System: system, Payload: t.secret("roles/master.ign"), Cores: 1, MiB: 1536, Networks: []string{port},
+		v, err := t.power(ctx, MachineOptions{Name: name, System: system, Payload: t.secret("roles/master.ign"), Cores: 1, MiB: 1536, Networks: []string{port},
 			Arguments: append(SmallArguments(), "imgforge.node="+name, fmt.Sprintf("ip=%s:::255.255.255.0::eth0:off", address.Addr()))})
 		if err != nil {
 			return nil, err
