@@ -33,6 +33,8 @@ type Client struct {
 
 	root string
 	base string
+	// kubelet tells that the leaf is the kubelet's.
+	kubelet bool
 	mu   sync.Mutex
 	http *http.Client
 	made stamps
@@ -55,6 +57,24 @@ func New(root string) (*Client, error) {
 		return nil, fmt.Errorf("this node has no API server")
 	}
 	c := &Client{root: root, base: fmt.Sprintf("https://127.0.0.1:%d", me.Port)}
+	_, err = c.current()
+	return c, err
+}
+
+// NewKubelet speaks to the cluster's endpoint as the kubelet of the node at root, which
+// may read and annotate its own Node.
+func NewKubelet(root string) (*Client, error) {
+	data, err := os.ReadFile(filepath.Join(root, "/etc/imgforge/cluster.json"))
+	if err != nil {
+		return nil, fmt.Errorf("read what the cluster is: %w", err)
+	}
+	var cluster struct {
+		URL string `json:"endpointURL"`
+	}
+	if err := json.Unmarshal(data, &cluster); err != nil {
+		return nil, fmt.Errorf("read what the cluster is: %w", err)
+	}
+	c := &Client{root: root, base: cluster.URL, kubelet: true}
 	_, err = c.current()
 	return c, err
 }
@@ -198,3 +218,27 @@ func (c *Client) Apply(ctx context.Context, ref Ref, body []byte, force bool, ou
 	r.query = url.Values{"fieldManager": {Manager}, "force": {fmt.Sprint(force)}}
 	return c.call(ctx, r, out)
 }
+
+// Merge changes fields of an object, and takes away those that are null. A
+// resourceVersion in the body guards it: see [Changed].
+func (c *Client) Merge(ctx context.Context, ref Ref, body []byte, out any) error {
+	r, err := ref.request("change", http.MethodPatch)
+	if err != nil {
+		return err
+	}
+	r.contentType, r.body, r.query = "application/merge-patch+json", body, url.Values{"fieldManager": {Manager}}
+	return c.call(ctx, r, out)
+}
+
+// Evict asks for a Pod to go; the API server says 429 while a budget keeps it.
+func (c *Client) Evict(ctx context.Context, ref Ref, body []byte) error {
+	r, err := ref.request("evict", http.MethodPost)
+	if err != nil {
+		return err
+	}
+	r.path, r.body = r.path+"/eviction", body
+	return c.call(ctx, r, nil)
+}
+
+// Kept tells whether the API server wants the same to be asked later.
+func Kept(err error) bool { return Refused(err).is(http.StatusTooManyRequests) }

@@ -17,7 +17,22 @@ const (
 	authorityPath = "/etc/kubernetes/pki/ca.crt"
 	leafPath      = "/etc/kubernetes/pki/admin.crt"
 	keyPath       = "/etc/kubernetes/pki/admin.key"
+	// The kubelet's: what it renews by itself, and until then what the claim wrote.
+	currentPath = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+	kubeletPath = "/etc/kubernetes/pki/kubelet"
 )
+
+// files are the authority, the leaf and its key that this client uses now.
+func (c *Client) files() [3]string {
+	leaf, key := leafPath, keyPath
+	if c.kubelet {
+		leaf, key = currentPath, currentPath
+		if _, err := os.Stat(filepath.Join(c.root, leaf)); err != nil {
+			leaf, key = kubeletPath+".crt", kubeletPath+".key"
+		}
+	}
+	return [3]string{authorityPath, leaf, key}
+}
 
 // stamp tells whether a file was replaced.
 type stamp struct {
@@ -29,7 +44,7 @@ type stamp struct {
 type stamps [3]stamp
 
 func (c *Client) stamps() (s stamps, err error) {
-	for i, path := range []string{authorityPath, leafPath, keyPath} {
+	for i, path := range c.files() {
 		info, err := os.Stat(filepath.Join(c.root, path))
 		if err != nil {
 			return stamps{}, err
@@ -70,15 +85,16 @@ func (c *Client) current() (*http.Client, error) {
 func never(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func (c *Client) transport() (*http.Transport, error) {
-	pem, err := os.ReadFile(filepath.Join(c.root, authorityPath))
+	files := c.files()
+	pem, err := os.ReadFile(filepath.Join(c.root, files[0]))
 	if err != nil {
 		return nil, err
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", authorityPath)
+		return nil, fmt.Errorf("%s holds no certificate", files[0])
 	}
-	leaf, err := tls.LoadX509KeyPair(filepath.Join(c.root, leafPath), filepath.Join(c.root, keyPath))
+	leaf, err := tls.LoadX509KeyPair(filepath.Join(c.root, files[1]), filepath.Join(c.root, files[2]))
 	if err != nil {
 		return nil, fmt.Errorf("read the leaf that this node shows the API server: %w", err)
 	}

@@ -18,6 +18,7 @@ var kinds = [...]kind{
 	{"v1", "ConfigMap", "configmaps", true},
 	{"v1", "Namespace", "namespaces", false},
 	{"v1", "Node", "nodes", false},
+	{"v1", "Pod", "pods", true},
 	{"v1", "Secret", "secrets", true},
 	{"v1", "Service", "services", true},
 	{"v1", "ServiceAccount", "serviceaccounts", true},

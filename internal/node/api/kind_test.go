@@ -22,7 +22,7 @@ func everything(version string) artifact.ClusterFile {
 func TestKindsAreThoseThatAreUsed(t *testing.T) {
 	used := map[[2]string]bool{}
 	for _, r := range []Ref{
-		{"v1", "Node", "", "n"}, {"v1", "ConfigMap", "kube-system", "n"}, {"coordination.k8s.io/v1", "Lease", "kube-system", "n"},
+		{"v1", "Node", "", "n"}, {"v1", "Pod", "default", "n"}, {"v1", "ConfigMap", "kube-system", "n"}, {"coordination.k8s.io/v1", "Lease", "kube-system", "n"},
 		{"certificates.k8s.io/v1", "CertificateSigningRequest", "", "n"},
 	} {
 		used[[2]string{r.APIVersion, r.Kind}] = true
@@ -60,7 +60,7 @@ func TestPaths(t *testing.T) {
 			t.Errorf("%v: %s %v, not %s", r, got, err, want)
 		}
 	}
-	for _, r := range []Ref{{"v1", "Pod", "default", "x"}, {"apps/v1", "Node", "", "x"}, {"v1", "ConfigMap", "", "x"}, {"v1", "Node", "default", "x"}} {
+	for _, r := range []Ref{{"v1", "Event", "default", "x"}, {"apps/v1", "Node", "", "x"}, {"v1", "ConfigMap", "", "x"}, {"v1", "Node", "default", "x"}} {
 		if r.Known() == nil {
 			t.Errorf("%+v has a path", r)
 		}
