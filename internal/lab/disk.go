@@ -110,7 +110,7 @@ func (l *Lab) install(root string, programs []string) error {
 func (l *Lab) bootTree(ctx context.Context) (string, error) {
 	module, err := l.dracutModule(ctx)
 	if err != nil {
-		return "", fmt.Errorf("Ignition's part of the initrd: %w", err)
+		return "", fmt.Errorf("find what runs Ignition in an initrd: %w", err)
 	}
 	packages := vmPackages()
 	key := append([]string{"boot tree 1", release, module.key, dracutConfig}, packages...)

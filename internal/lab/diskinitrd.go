@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,6 +53,16 @@ func (l *Lab) dracutModule(ctx context.Context) (dracutModule, error) {
 	return dracutModule{units: units, engine: engine, key: keyOf(key)}, nil
 }
 
+// withoutNetwork takes the network from what the module depends on: the lab's
+// payloads and drives are there without one.
+func withoutNetwork(script []byte) ([]byte, error) {
+	const depends, enough = "echo qemu systemd url-lib network\n", "echo qemu systemd\n"
+	if !strings.Contains(string(script), depends) {
+		return nil, errors.New("this version of Ignition depends on other modules of dracut than the lab knows")
+	}
+	return []byte(strings.Replace(string(script), depends, enough, 1)), nil
+}
+
 // hooks have the Debian tree's own dracut make an initrd from files in stage.
 func (m dracutModule) hooks(stage string) ([]string, error) {
 	module := filepath.Join(stage, "30ignition")
@@ -68,8 +79,9 @@ func (m dracutModule) hooks(stage string) ([]string, error) {
 			return nil, err
 		}
 		if e.Name() == "module-setup.sh" {
-			// Payloads and drives are fetched without a network.
-			data = []byte(strings.Replace(string(data), "echo qemu systemd url-lib network", "echo qemu systemd", 1))
+			if data, err = withoutNetwork(data); err != nil {
+				return nil, err
+			}
 		}
 		if err := os.WriteFile(filepath.Join(module, e.Name()), data, 0o755); err != nil {
 			return nil, err

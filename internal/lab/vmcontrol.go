@@ -86,7 +86,7 @@ func (t *Trial) playMachine(ctx context.Context, name string, o MachineOptions) 
 	}
 	t.Check(ctx, "the second boot asks for no Ignition", boundMachineCheck, func(context.Context) (string, error) {
 		if v.Prints("Ignition (files)")(ctx) == nil {
-			return "", errors.New("Ignition ran again")
+			return "", errors.New("the console shows a stage of Ignition")
 		}
 		return "no stage of Ignition on the console", nil
 	})
