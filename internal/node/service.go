@@ -2,7 +2,7 @@ package node
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"os"
 	"time"
@@ -86,7 +86,9 @@ func (s service) guard(ctx context.Context) error {
 		if !s.o.keepTrying {
 			return err
 		}
-		fmt.Fprintln(s.log.Stderr, err)
+		if f, ok := errors.AsType[*bootcode.Failure](err); ok {
+			s.log.Failed(f) // once, however often it is tried
+		}
 		if !sleep(ctx, s.o.pause) {
 			return err
 		}
