@@ -131,5 +131,8 @@ func (t *Trial) HowToLook() string {
 			fmt.Fprintf(&b, "  %-10s nsenter --target %d --all --wd=/\n", n.Name, n.leader)
 		}
 	}
+	for _, v := range t.machines {
+		fmt.Fprintf(&b, "  %-10s tail -f %s\n", v.Name, v.artifact("console.log"))
+	}
 	return b.String()
 }
