@@ -20,10 +20,12 @@ func decideKubelet(f Facts, mesh, images, control Word) Word {
 		return leaves
 	case !images.well() && (images.Code == bootcode.ContainerdDown || images.Code == bootcode.ProgramMissing):
 		return behind(step.Kubelet, step.Images)
+	case !mesh.well(): // systemd starts the kubelet behind it
+		return behind(step.Kubelet, step.Mesh)
+	case !f.Kubelet.Healthy && f.Others[step.Etcd].State == step.Failed: // and behind the guard of etcd's data
+		return behind(step.Kubelet, step.Etcd)
 	case !f.Kubelet.Healthy:
 		return passing(step.Kubelet, bootcode.KubeletDown, "the kubelet", "%s", f.Kubelet.Why)
-	case !mesh.well():
-		return behind(step.Kubelet, step.Mesh)
 	case f.API.Status != http.StatusOK && f.Node.Role == master && !control.well():
 		return behind(step.Kubelet, step.ControlPlane)
 	case f.API.Status == 0 && f.Node.Endpoint.Mode == "local" && f.HAProxy != nil && !f.HAProxy.Ready:

@@ -61,6 +61,7 @@ func situations() []situation {
 	silent := func(f *Facts) { f.Mesh.Answered = 0 }
 	return []situation{
 		{"no address", false, func(f *Facts) {
+			f.Kubelet, f.API = Kubelet{Why: "kubelet.service is inactive (dead)"}, API{}
 			f.Mesh.Address, f.Mesh.Answered, f.Mesh.Unit = false, 0, "imgforge-mesh.service is activating (auto-restart): /dev/net/tun: no such device"
 		}, bootcode.MeshDown, Passing, "192.168.66.11 is not on mesh0", true},
 		{"no peer, no hub", false, func(f *Facts) {
@@ -202,13 +203,17 @@ func TestDecideWithoutACode(t *testing.T) {
 		f := wellNode()
 		f.Others[name] = step.Record{State: step.Failed}
 		f.API.Status = 0
-		if name == step.Time {
-			f.Kubelet.Healthy = false
-		}
 		for _, w := range Decide(f) {
 			if w.Code != 0 || at[w.Step] != "" && w.Text != "the step "+at[w.Step] {
 				t.Errorf("%s: %+v", name, w)
 			}
+		}
+	}
+	guarded := wellNode()
+	guarded.Others[step.Etcd], guarded.Kubelet, guarded.API = step.Record{State: step.Failed}, Kubelet{}, API{}
+	for _, w := range Decide(guarded) {
+		if w.Code != 0 || w.Step == step.Kubelet && w.Text != "the step etcd" {
+			t.Errorf("a master whose etcd may not start: %+v", w)
 		}
 	}
 	if words := Decide(wellWorker()); !wellAll(words) || len(words) != 4 {

@@ -47,9 +47,9 @@ func output(ctx context.Context, dirs, name string, args ...string) (string, err
 	return string(out), err
 }
 
-// journal is what a unit said lately, oldest first.
+// journal is what a unit said lately and in this boot, oldest first.
 func journal(ctx context.Context, dirs, unit string) []string {
-	out, err := output(ctx, dirs, "journalctl", "--unit="+unit, "--since=-3min", "--lines=80", "--output=cat", "--no-pager", "--quiet")
+	out, err := output(ctx, dirs, "journalctl", "--unit="+unit, "--boot", "--since=-3min", "--lines=80", "--output=cat", "--no-pager", "--quiet")
 	if err != nil {
 		return nil // without a journal the code says less
 	}
