@@ -1,13 +1,15 @@
 #!/bin/sh
-# What systemd-networkd does with a .netdev of WireGuard, for a kernel that has
-# none: the interface is a program's, and its keys and peers are those of the file.
+# What systemd-networkd does with a .netdev of WireGuard and its .network, for a
+# kernel that has none: the interface is a program's, and its keys, peers and
+# address are those of the files. networkd itself leaves an interface alone that is
+# of another kind than its .netdev says.
 set -eu
 
-file=/etc/systemd/network/20-imgforge-mesh.netdev
+files=/etc/systemd/network/20-imgforge-mesh
 
-value() { sed -n "s/^$1=//p" "$file" | head -n 1; }
+value() { sed -n "s/^$1=//p" "$files.$2" | head -n 1; }
 
-interface=$(value Name)
+interface=$(value Name netdev)
 case $1 in
 run)
 	LOG_LEVEL=silent exec wireguard-go --foreground "$interface"
@@ -20,8 +22,9 @@ configure)
 		s/^\[WireGuard\]$/[Interface]/
 		s/^\[WireGuardPeer\]$/[Peer]/
 		p
-	}' "$file" >/run/imgforge-lab/wireguard.conf
+	}' "$files.netdev" >/run/imgforge-lab/wireguard.conf
 	wg setconf "$interface" /run/imgforge-lab/wireguard.conf
-	ip link set "$interface" mtu "$(value MTUBytes)"
+	ip address replace "$(value Address network)" dev "$interface"
+	ip link set "$interface" mtu "$(value MTUBytes netdev)" up
 	;;
 esac
