@@ -113,7 +113,7 @@ func (n *Node) start() error {
 	args := append([]string{"-ec", enterCgroups, "sh"}, n.cgroups...)
 	args = append(args, "--", nspawn, "--quiet", "--boot", "--directory="+n.root, "--machine="+n.lab.id+"-"+n.Name, "--hostname="+n.Name,
 		"--register=no", "--keep-unit", "--network-namespace-path=/run/netns/"+n.netns, "--capability=all", "--system-call-filter=@keyring bpf",
-		"--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe", "--bind=/dev/kmsg", "--bind=/dev/net/tun")
+		"--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only", "--bind=/dev/kmsg", "--bind=/dev/net/tun")
 	for _, folder := range stateFolders() {
 		args = append(args, "--bind="+filepath.Join(n.state, filepath.Base(folder))+":/"+folder)
 	}
