@@ -118,19 +118,22 @@ func (t *Trial) podsResolve(ctx context.Context, o *operator) (string, error) {
 	return fmt.Sprintf("%s is %s at %s, and %s is %s, in %s", service, k.ServiceIP, k.DNSIP, OutsideName, t.wire.gateway.Addr(), counted(count, "pod")), err
 }
 
-// readPage reads a page of a host by its name. A static busybox has no resolver
-// but nslookup's.
-const readPage = `for address in $(nslookup %s | while read key value rest; do [ "$key" != Address: ] || echo "$value"; done); do :; done
-wget -q -T 3 -O - "http://$address/"`
+// askPage asks an address for its page, in a pod. A static busybox has no resolver
+// but nslookup's, and the wget of Debian's crashes when it is given a timeout.
+const askPage = `echo -e "GET / HTTP/1.0\r\n\r" | nc -w 3 %s 80`
+
+// askByName is askPage for a name.
+const askByName = `for address in $(nslookup %s | while read key value rest; do [ "$key" != Address: ] || echo "$value"; done); do :; done
+`
 
 // reachService asks for a page that only one pod has, from the pods of all other nodes.
 func (t *Trial) reachService(ctx context.Context, o *operator) (string, error) {
 	on := t.nodes[len(t.nodes)-1].Name
 	want := "served on " + on
 	elsewhere := func(node string) bool { return node != on || len(t.nodes) == 1 }
-	count, err := t.inPods(ctx, o, elsewhere, []string{"sh", "-c", fmt.Sprintf(readPage, "server.lab.svc."+t.Plan.Kubernetes.ClusterDomain)},
+	count, err := t.inPods(ctx, o, elsewhere, []string{"sh", "-c", fmt.Sprintf(askByName+askPage, "server.lab.svc."+t.Plan.Kubernetes.ClusterDomain, "$address")},
 		func(_ probe, out string, err error) error {
-			if err == nil && strings.TrimSpace(out) != want {
+			if err == nil && !strings.HasSuffix(strings.TrimSpace(out), "\n"+want) {
 				err = fmt.Errorf("got %q", out)
 			}
 			return err
@@ -148,9 +151,9 @@ func (t *Trial) metadataClosed(ctx context.Context, o *operator) (string, error)
 	}
 	count := 0
 	for _, address := range addresses {
-		script := "wget -q -T 2 -O - http://" + address + "/ || echo closed $?"
+		script := fmt.Sprintf(askPage, address) + " || echo closed $?"
 		n, err := t.inPods(ctx, o, anywhere, []string{"sh", "-c", script}, func(_ probe, out string, err error) error {
-			if err == nil && !strings.HasPrefix(out, "closed") {
+			if err == nil && strings.TrimSpace(out) != "closed 1" { // nc had no connection
 				err = fmt.Errorf("a pod read %q from %s", out, address)
 			}
 			return err
