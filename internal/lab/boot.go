@@ -27,7 +27,7 @@ func (t *Trial) follow(ctx context.Context, o *operator, nodes []*Node, first ti
 		err = apiErr
 	}
 	if err == nil {
-		t.Note("", time.Since(first), allOf(nodes)+"Ready and resolve names of the cluster")
+		t.Note("", time.Since(first), allOf(nodes)+"Ready, with DNS of the cluster")
 	}
 	return err
 }

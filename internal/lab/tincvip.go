@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/plan"
@@ -67,8 +68,8 @@ func (t *Trial) playContainers(ctx context.Context) error {
 		return err
 	}
 	t.Check(ctx, "a power cycle of all nodes ends Ready", soon, func(ctx context.Context) (string, error) { return t.allReady(ctx, o) })
-	t.Check(ctx, "etcd has its voters again", soon, t.voters)
-	t.Check(ctx, "a pod reaches a Service backed by a pod on another node again", 2*time.Minute, func(ctx context.Context) (string, error) { return t.reachService(ctx, o) })
+	t.Check(ctx, fmt.Sprintf("etcd has %s again", counted(len(t.masters()), "voter")), soon, t.voters)
+	t.Check(ctx, t.serviceCheck(), 2*time.Minute, func(ctx context.Context) (string, error) { return t.reachService(ctx, o) })
 	return nil
 }
 
