@@ -10,4 +10,6 @@ const (
 
 	// HAProxyAlivePort answers /healthz on 127.0.0.1 for as long as haproxy lives.
 	HAProxyAlivePort = 8404
+	// FleetLockPort answers Fedora CoreOS's update agent on 127.0.0.1.
+	FleetLockPort = 9441
 )

@@ -35,9 +35,9 @@ type Client struct {
 	base string
 	// kubelet tells that the leaf is the kubelet's.
 	kubelet bool
-	mu   sync.Mutex
-	http *http.Client
-	made stamps
+	mu      sync.Mutex
+	http    *http.Client
+	made    stamps
 }
 
 // New reads where the API server of the node at root listens, whom to trust, and

@@ -137,6 +137,9 @@ func (s *StandIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		meta := sent["metadata"].(map[string]any)
 		s.keep(r.URL.Path+"/"+meta["name"].(string), sent)
 		answer(w, http.StatusCreated, sent)
+	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/merge-patch") && there:
+		s.keep(r.URL.Path, merge(have, sent))
+		answer(w, http.StatusOK, have)
 	case r.Method != http.MethodGet:
 		s.keep(strings.TrimSuffix(r.URL.Path, "/approval"), sent)
 		answer(w, http.StatusOK, sent)
@@ -147,6 +150,25 @@ func (s *StandIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		answer(w, http.StatusNotFound, map[string]any{"reason": "NotFound", "message": "not found"})
 	}
+}
+
+// merge is a merge patch: what is null goes.
+func merge(into, patch map[string]any) map[string]any {
+	for key, value := range patch {
+		inner, isMap := value.(map[string]any)
+		old, wasMap := into[key].(map[string]any)
+		switch {
+		case value == nil:
+			delete(into, key)
+		case isMap && wasMap:
+			merge(old, inner)
+		case isMap:
+			into[key] = merge(map[string]any{}, inner)
+		default:
+			into[key] = value
+		}
+	}
+	return into
 }
 
 func (s *StandIn) list(w http.ResponseWriter, path string) {
