@@ -55,7 +55,7 @@ func cloudPackages() []string { return append(nodePackages(), "cloud-init", "net
 // from the cache. What Debian's packages start by themselves is started.
 func (l *Lab) CloudTree(ctx context.Context) (string, error) {
 	packages := cloudPackages()
-	return l.cached("cloudtree", keyOf(append([]string{"cloud tree 1", release}, packages...)), func(dir string) error {
+	return l.cached("cloudtree", keyOf(append([]string{"cloud tree 2", release}, packages...)), func(dir string) error {
 		l.logf("making a Debian tree with cloud-init")
 		if err := l.debian(ctx, dir, "minbase", packages); err != nil {
 			return err
@@ -64,8 +64,10 @@ func (l *Lab) CloudTree(ctx context.Context) (string, error) {
 		if _, err := l.run(ctx, "systemctl", "--root="+dir, "enable", "systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service"); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, "etc/machine-id"), nil, 0o644); err != nil {
-			return err
+		for path, text := range map[string]string{"etc/machine-id": "", "etc/default/locale": "LANG=C.UTF-8\n"} {
+			if err := os.WriteFile(filepath.Join(dir, path), []byte(text), 0o644); err != nil {
+				return err
+			}
 		}
 		return os.RemoveAll(filepath.Join(dir, "etc/hostname"))
 	})
