@@ -3,7 +3,6 @@
 package leaf
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -209,7 +209,8 @@ func keyReads(root, path string) bool {
 func plain(root string, err error) string {
 	var p *fs.PathError
 	if errors.As(err, &p) {
-		return fmt.Sprintf("%s: %v", string(bytes.TrimPrefix([]byte(p.Path), []byte(filepath.Clean("/"+root)))), p.Err)
+		path := strings.TrimPrefix(strings.TrimPrefix(p.Path, filepath.Clean("/"+root)), "/")
+		return fmt.Sprintf("/%s: %v", path, p.Err)
 	}
 	return err.Error()
 }

@@ -92,3 +92,15 @@ func TestRenewedLeafDoesNotEnd(t *testing.T) {
 		t.Error("the renewed certificate does not count")
 	}
 }
+
+// On a node the root is /, and paths are whole there too.
+func TestPathsOnNode(t *testing.T) {
+	if _, err := os.Stat("/etc/kubernetes/pki"); err == nil {
+		t.Skip("this machine has certificates of its own")
+	}
+	for _, s := range leaf.Read("/", "worker", time.Now()) {
+		if !strings.HasPrefix(s.Path, "/etc/") || !strings.HasPrefix(s.Unread, "/etc/") {
+			t.Errorf("%+v", s)
+		}
+	}
+}

@@ -88,7 +88,7 @@ func wantedImages(root string) (out []wantedImage) {
 		}
 		for _, image := range imagesIn(string(data)) {
 			if !slices.ContainsFunc(out, func(w wantedImage) bool { return w.image == image }) {
-				out = append(out, wantedImage{image, strings.TrimPrefix(name, filepath.Clean(root))})
+				out = append(out, wantedImage{image, onNode(root, name)})
 			}
 		}
 	}

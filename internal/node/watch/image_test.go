@@ -130,6 +130,14 @@ func TestImagesOfRenderedMaster(t *testing.T) {
 	}
 }
 
+func TestPathsOnNode(t *testing.T) {
+	for root, path := range map[string]string{"/": "/etc/a", "/tmp/x": "/tmp/x/etc/a", "/tmp/x/": "/tmp/x/etc/a"} {
+		if got := onNode(root, path); got != "/etc/a" {
+			t.Errorf("%s below %s is %s", path, root, got)
+		}
+	}
+}
+
 func TestImageNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"haproxy": "docker.io/library/haproxy:latest", "haproxy:3.2": "docker.io/library/haproxy:3.2", "imgforge/keepalived:2.2.7": "docker.io/imgforge/keepalived:2.2.7",

@@ -84,6 +84,11 @@ func contents(root, path string) []byte {
 	return data
 }
 
+// onNode is a path below root as it is on the node.
+func onNode(root, path string) string {
+	return "/" + strings.TrimPrefix(strings.TrimPrefix(path, filepath.Clean(root)), "/")
+}
+
 func (m *meshLooker) look(ctx context.Context) Mesh {
 	out := Mesh{Kind: m.kind, Interface: m.intf, Asked: len(m.others)}
 	own := m.interfaceOf(m.node.Address)

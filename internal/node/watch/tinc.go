@@ -68,7 +68,7 @@ func (m *meshLooker) ownKey(conf map[string][]string) string {
 	}
 	key, known := rsaKey(private), rsaKey(public)
 	if key != nil && known != nil && !key.Equal(known) {
-		dir := strings.TrimPrefix(m.dir, filepath.Clean(m.o.Root))
+		dir := onNode(m.o.Root, m.dir)
 		return fmt.Sprintf("the private key %s/rsa_key.priv does not belong to the public one in %s/hosts/%s", dir, dir, name)
 	}
 	return ""
