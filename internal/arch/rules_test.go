@@ -50,7 +50,7 @@ var allowed = map[string][]string{
 }
 
 // testOnly packages may import anything, and nothing may import them.
-var testOnly = []string{"internal/arch", "internal/proof", "internal/testtool"}
+var testOnly = []string{"internal/arch", "internal/proof", "internal/testtool", "internal/scaleway/fake"}
 
 func isTestOnly(dir string) bool {
 	return slices.ContainsFunc(testOnly, func(p string) bool { return dir == p || strings.HasPrefix(dir, p+"/") })

@@ -147,6 +147,16 @@ type Platform struct {
 	PrivateDomain string `json:"privateDomain,omitempty"`
 	// Metadata lists the addresses that pods must not reach.
 	Metadata []string `json:"metadata"`
+	// Scaleway is what servers there are made of; nil elsewhere.
+	Scaleway *Scaleway `json:"scaleway,omitempty"`
+}
+
+// Scaleway is what `imgforge up scaleway` makes servers of, besides their type. Sizes are in GB.
+type Scaleway struct {
+	Egress   string `json:"egress"` // publicIP | gateway | none
+	Image    string `json:"image,omitempty"`
+	RootSize int    `json:"rootSize"`
+	DataSize int    `json:"dataSize"`
 }
 
 // Budget is a provider's limit on user-data.

@@ -119,6 +119,8 @@ func platformOf(c *spec.Cluster, o OS, r *report.Report) Platform {
 	if p.Provider == "scaleway" {
 		// Private Networks resolve <server>.<private network>.internal.
 		p.PrivateDomain = cmp.Or(p.PrivateDomain, c.Name+".internal")
+		own := Scaleway(c.Platform.Scaleway)
+		p.Scaleway = &own
 	}
 	if c.Platform.UserDataBudget > 0 {
 		p.Budget.Bytes, p.Budget.Source = c.Platform.UserDataBudget, "platform.userDataBudget"

@@ -92,10 +92,19 @@ type OS struct {
 
 // Platform is where the nodes run.
 type Platform struct {
-	Provider       string `yaml:"provider" doc:"The cloud or machine kind: how user-data is delivered and how large it may be." enum:"scaleway|exoscale|hetzner|ec2|openstack|proxmox|libvirt|metal" required:"true"`
-	Zone           string `yaml:"zone" doc:"Zone of the provider; fr-par-1 on scaleway when left out." eg:"fr-par-1"`
-	UserDataBudget int    `yaml:"userDataBudget" doc:"Most bytes of user-data as the provider counts them; overrides imgforge's table." eg:"131072" min:"4096" max:"1073741824"`
-	PrivateDomain  string `yaml:"privateDomain" doc:"Domain of the provider's private DNS, in which node names resolve; <cluster>.internal on scaleway when left out." format:"domain" eg:"nostromo.internal"`
+	Provider       string   `yaml:"provider" doc:"The cloud or machine kind: how user-data is delivered and how large it may be." enum:"scaleway|exoscale|hetzner|ec2|openstack|proxmox|libvirt|metal" required:"true"`
+	Zone           string   `yaml:"zone" doc:"Zone of the provider; fr-par-1 on scaleway when left out." eg:"fr-par-1"`
+	UserDataBudget int      `yaml:"userDataBudget" doc:"Most bytes of user-data as the provider counts them; overrides imgforge's table." eg:"131072" min:"4096" max:"1073741824"`
+	PrivateDomain  string   `yaml:"privateDomain" doc:"Domain of the provider's private DNS, in which node names resolve; <cluster>.internal on scaleway when left out." format:"domain" eg:"nostromo.internal"`
+	Scaleway       Scaleway `yaml:"scaleway" doc:"What imgforge up scaleway makes of servers there."`
+}
+
+// Scaleway is what a server there is made of, besides its role's type.
+type Scaleway struct {
+	Egress   string `yaml:"egress" doc:"How nodes reach the internet. publicIP: each has a public address, behind a security group that lets nothing in; gateway: by the default route that a Public Gateway of yours announces in the private network; none: not at all." enum:"publicIP|gateway|none" default:"publicIP"`
+	Image    string `yaml:"image" doc:"Image of new servers: an ID in the zone, or a label of the marketplace." eg:"debian_bookworm"`
+	RootSize int    `yaml:"rootSize" doc:"Size of each server's root volume, in GB." default:"20" min:"10" max:"10000"`
+	DataSize int    `yaml:"dataSize" doc:"Size of each data volume (dataDisk of the role or node, and etcd.dataDisk), in GB." default:"50" min:"5" max:"10000"`
 }
 
 // Roles are the three kinds of node.

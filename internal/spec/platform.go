@@ -17,6 +17,9 @@ func (k *check) platform() {
 	if k.src.has("platform.privateDomain") && p != "scaleway" && p != "" {
 		k.warn("platform.privateDomain", "only Scaleway's private networks resolve node names by themselves", "write endpoints under roles.<role>.nodes, or remove it")
 	}
+	if k.src.has("platform.scaleway") && p != "scaleway" && p != "" {
+		k.warn("platform.scaleway", "has no effect on "+p, "remove it")
+	}
 	for _, r := range k.roles() {
 		k.installs(r.path+".rootDisk", r.RootDisk)
 		for i, n := range r.Nodes {

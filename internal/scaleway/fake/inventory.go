@@ -1,0 +1,74 @@
+package fake
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/scaleway/scaleway-sdk-go/api/instance/v1"
+)
+
+// Inventory says line by line what exists, without IDs, in a stable order: the
+// same for the same result, however it was reached.
+func (a *API) Inventory() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []string
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	for _, n := range a.networks {
+		add("network %s %s %s", n.Name, n.Subnets[0].Subnet.String(), strings.Join(n.Tags, " "))
+	}
+	for _, ip := range a.booked {
+		add("booked %v %s", ip.Resource != nil, strings.Join(ip.Tags, " "))
+	}
+	for _, g := range a.groups {
+		add("group %s in:%s rules:%d %s", g.Name, g.InboundDefaultPolicy, len(a.rules[g.ID]), strings.Join(g.Tags, " "))
+	}
+	for _, p := range a.placements {
+		add("placement %s %s %s", p.Name, p.PolicyMode, p.PolicyType)
+	}
+	for _, ip := range a.ips {
+		holder := "nobody"
+		if ip.Server != nil {
+			holder = ip.Server.Name
+		}
+		add("ip %s at %s %s", ip.Address, holder, strings.Join(ip.Tags, " "))
+	}
+	for _, v := range a.volumes {
+		add("volume %s attached:%d %s", v.Name, len(v.References), strings.Join(v.Tags, " "))
+	}
+	for _, s := range a.servers {
+		add("server %s %s %s nics:%d volumes:%d apart:%v userdata:%v dynamicIP:%v %s", s.Name, s.CommercialType, s.State, len(s.PrivateNics), len(s.Volumes),
+			s.PlacementGroup != nil, len(a.userData[s.ID]["cloud-init"]) > 0, s.DynamicIPRequired, strings.Join(s.Tags, " "))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// UserData is what a server boots from.
+func (a *API) UserData(name string) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.servers {
+		if s.Name == name {
+			return bytes.Clone(a.userData[s.ID]["cloud-init"])
+		}
+	}
+	return nil
+}
+
+// Reserve makes a flexible IP that no cluster made, as a person in the console does.
+func (a *API) Reserve() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.reserve(nil).Address.String()
+}
+
+// Stranger makes a server that is none of the cluster's.
+func (a *API) Stranger(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.servers = append(a.servers, &instance.Server{ID: a.id(), Name: name, Project: Project, Tags: []string{"other"}, State: instance.ServerStateRunning, Zone: Zone,
+		Volumes: map[string]*instance.VolumeServer{}, PrivateNics: []*instance.PrivateNIC{}})
+}

@@ -1,0 +1,209 @@
+package scaleway_test
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/imgforge/imgforge/internal/scaleway"
+	"github.com/imgforge/imgforge/internal/scaleway/fake"
+)
+
+func TestUp(t *testing.T) {
+	api := fake.New()
+	serve(t, api)
+	same(t, up(t, api, small()), []string{
+		"booked true imgforge.cluster=nostromo imgforge.role=master imgforge.slot=1 imgforge.node=master-1",
+		"booked true imgforge.cluster=nostromo imgforge.role=proxy imgforge.slot=1 imgforge.node=proxy-1",
+		"booked true imgforge.cluster=nostromo imgforge.role=proxy imgforge.slot=2 imgforge.node=proxy-2",
+		"group nostromo-master in:drop rules:0 imgforge.cluster=nostromo imgforge.role=master",
+		"group nostromo-proxy in:drop rules:1 imgforge.cluster=nostromo imgforge.role=proxy",
+		"ip 203.0.113.10 at proxy-1 imgforge.cluster=nostromo imgforge.role=proxy imgforge.use=edge",
+		"network nostromo 172.16.4.0/22 imgforge.cluster=nostromo",
+		"placement nostromo-apart enforced max_availability",
+		"server master-1 PRO2-XXS running nics:1 volumes:2 apart:true userdata:true dynamicIP:true imgforge.cluster=nostromo imgforge.role=master imgforge.slot=1 imgforge.node=master-1",
+		"server proxy-1 PRO2-XXS running nics:1 volumes:1 apart:false userdata:true dynamicIP:true imgforge.cluster=nostromo imgforge.role=proxy imgforge.slot=1 imgforge.node=proxy-1",
+		"server proxy-2 PRO2-XXS running nics:1 volumes:1 apart:false userdata:true dynamicIP:true imgforge.cluster=nostromo imgforge.role=proxy imgforge.slot=2 imgforge.node=proxy-2",
+		"volume master-1-data attached:1 imgforge.cluster=nostromo imgforge.role=master imgforge.slot=1 imgforge.node=master-1",
+		"volume master-1-root attached:1 imgforge.cluster=nostromo imgforge.role=master imgforge.node=master-1",
+		"volume proxy-1-root attached:1 imgforge.cluster=nostromo imgforge.role=proxy imgforge.node=proxy-1",
+		"volume proxy-2-root attached:1 imgforge.cluster=nostromo imgforge.role=proxy imgforge.node=proxy-2",
+	})
+	if got := string(api.UserData("proxy-2")); got != payload+"proxy-2" {
+		t.Errorf("proxy-2 boots %q", got)
+	}
+	if m := api.Mistakes(); len(m) > 0 {
+		t.Error(m)
+	}
+}
+
+// The list that is shown before is the list that is carried out.
+func TestUpSaysWhatItWillDo(t *testing.T) {
+	for name, cluster := range map[string]*scaleway.Cluster{"mesh": small(), "shared": shared()} {
+		api := fake.New()
+		serve(t, api)
+		var said []string
+		r := runner(t, &said)
+		seen, err := r.Client.Observe(t.Context(), cluster)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changes, err := scaleway.Up(cluster, seen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var shown []string
+		for _, c := range changes {
+			shown = append(shown, c.String())
+		}
+		calls := api.Calls()
+		if _, err := r.Up(t.Context(), cluster); err != nil {
+			t.Fatal(err)
+		}
+		for i := range said { // the address is known once it was made
+			said[i] = strings.ReplaceAll(said[i], " (203.0.113.10)", "")
+		}
+		t.Logf("%s: %d changes, %d calls", name, len(changes), api.Calls()-calls)
+		same(t, said, shown)
+	}
+}
+
+func TestAgainChangesNothing(t *testing.T) {
+	api := fake.New()
+	serve(t, api)
+	before := up(t, api, shared())
+	var said []string
+	if _, err := runner(t, &said).Up(t.Context(), shared()); err != nil {
+		t.Fatal(err)
+	}
+	same(t, said, nil)
+	same(t, api.Inventory(), before)
+}
+
+func TestOneMore(t *testing.T) {
+	api := fake.New()
+	serve(t, api)
+	before := up(t, api, shared())
+	c := shared()
+	more := c.Nodes[2]
+	more.Name, more.Slot, more.Address, more.UserData = "proxy-3", 3, c.Nodes[2].Address.Next(), []byte("new")
+	c.Nodes = append(c.Nodes, more)
+	for i := range c.Nodes { // what running servers boot from is not touched
+		c.Nodes[i].UserData = append([]byte("renewed "), c.Nodes[i].UserData...)
+	}
+	after := up(t, api, c)
+	for _, line := range before {
+		if !slices.Contains(after, line) {
+			t.Errorf("changed: %s", line)
+		}
+	}
+	if len(after) != len(before)+3 { // address, server, root volume
+		t.Errorf("%d objects became %d", len(before), len(after))
+	}
+	if got := string(api.UserData("proxy-1")); got != payload+"proxy-1" {
+		t.Errorf("the user-data of a running server became %q", got)
+	}
+}
+
+func TestDownTakesOnlyItsOwn(t *testing.T) {
+	api := fake.New()
+	serve(t, api)
+	api.Reserve()
+	api.Stranger("master-1")
+	other := small()
+	other.Name, other.Network = "sulaco", "sulaco"
+	up(t, api, other)
+	before := api.Inventory()
+	up(t, api, shared())
+	down(t, shared())
+	same(t, api.Inventory(), before)
+}
+
+// Every call of a run goes wrong in every way, one at a time.
+func TestEveryCallGoesWrong(t *testing.T) {
+	clean := fake.New()
+	serve(t, clean)
+	want := up(t, clean, shared())
+	ups := clean.Calls()
+	down(t, shared())
+	downs := clean.Calls() - ups
+	for name, fault := range fake.Faults() {
+		t.Run(name, func(t *testing.T) {
+			for n := 1; n <= max(ups, downs); n++ {
+				failOne(t, n, fault, n%3, want)
+			}
+		})
+	}
+}
+
+func failOne(t *testing.T, n int, fault fake.Fault, lag int, want []string) {
+	t.Helper()
+	api := fake.New()
+	api.Lag = lag
+	first := 0
+	api.Fault = func(call int, _ *http.Request) fake.Fault {
+		if call-first == n {
+			return fault
+		}
+		return fake.None
+	}
+	serve(t, api)
+	same(t, up(t, api, shared()), want)
+	if m := api.Mistakes(); len(m) > 0 {
+		t.Errorf("call %d: %v", n, m)
+	}
+	first = api.Calls()
+	down(t, shared())
+	if left := api.Inventory(); len(left) > 0 {
+		t.Errorf("call %d of down: left behind: %v", n, left)
+	}
+	if t.Failed() {
+		t.Fatalf("at call %d", n)
+	}
+}
+
+// A run is killed at every call, before or after the call had its effect, and started anew.
+func TestKilledAnywhere(t *testing.T) {
+	clean := fake.New()
+	serve(t, clean)
+	want := up(t, clean, shared())
+	ups := clean.Calls()
+	for _, fault := range []fake.Fault{fake.HungUp, fake.HungUpAfter} {
+		for n := 1; n <= ups; n++ {
+			api := killed(t, n, n%3, fault)
+			same(t, up(t, api, shared()), want)
+			if m := api.Mistakes(); len(m) > 0 || t.Failed() {
+				t.Fatalf("killed at call %d: %v", n, m)
+			}
+			half := killed(t, n, n%3, fault)
+			down(t, shared())
+			if left := half.Inventory(); len(left) > 0 {
+				t.Fatalf("killed at call %d: left behind: %v", n, left)
+			}
+		}
+	}
+}
+
+// killed is a project in which a run ended at call n.
+func killed(t *testing.T, n, lag int, fault fake.Fault) *fake.API {
+	t.Helper()
+	api := fake.New()
+	api.Lag = lag
+	ctx, kill := context.WithCancel(t.Context())
+	defer kill()
+	api.Fault = func(call int, _ *http.Request) fake.Fault {
+		if call != n {
+			return fake.None
+		}
+		kill()
+		return fault
+	}
+	serve(t, api)
+	var said []string
+	if _, err := runner(t, &said).Up(ctx, shared()); err == nil {
+		t.Fatalf("call %d: the run was not ended", n)
+	}
+	return api
+}
