@@ -56,16 +56,17 @@ func (v *VM) ignited(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	platform := ""
+	var stages []string
 	for line := range strings.Lines(journal) {
-		if strings.Contains(line, "config drive") || strings.Contains(line, "fw_cfg") || strings.Contains(line, "opt/com.coreos/config") {
-			platform = strings.TrimSpace(line)
+		if stage, ok := strings.CutPrefix(strings.TrimSpace(line), "Stage: "); ok {
+			stages = append(stages, stage)
 		}
 	}
-	if !strings.Contains(journal, "Ignition finished successfully") {
+	files := strings.Count(journal, "[finished] writing file")
+	if files == 0 || !strings.Contains(journal, "Ignition finished successfully") {
 		return "", errors.New("it did not finish: see the journal")
 	}
-	return fmt.Sprintf("%d lines in the journal of the initrd, among them %q, the last word of each stage that it finished", strings.Count(journal, "\n"), platform), nil
+	return fmt.Sprintf("stages %s; %s written", strings.Join(stages, ", "), counted(files, "file")), nil
 }
 
 // checkPodsOnMachine shows that the add-ons work: a pod runs, resolves names and reaches a Service.
