@@ -95,11 +95,8 @@ func TestRenewedLeafDoesNotEnd(t *testing.T) {
 
 // On a node the root is /, and paths are whole there too.
 func TestPathsOnNode(t *testing.T) {
-	if _, err := os.Stat("/etc/kubernetes/pki"); err == nil {
-		t.Skip("this machine has certificates of its own")
-	}
 	for _, s := range leaf.Read("/", "worker", time.Now()) {
-		if !strings.HasPrefix(s.Path, "/etc/") || !strings.HasPrefix(s.Unread, "/etc/") {
+		if !strings.HasPrefix(s.Path, "/etc/") || s.Unread != "" && !strings.HasPrefix(s.Unread, "/etc/") {
 			t.Errorf("%+v", s)
 		}
 	}
