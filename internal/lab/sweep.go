@@ -48,7 +48,7 @@ func (l *Lab) sweep(ctx context.Context) error {
 	}
 	for _, dir := range folders {
 		if abandoned(filepath.Base(dir)) {
-			errs = append(errs, l.removeWork(ctx, dir))
+			errs = append(errs, endMachines(dir), l.removeWork(ctx, dir))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

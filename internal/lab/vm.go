@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -88,6 +89,8 @@ func (v *VM) PowerOn(context.Context) error {
 	}
 	cmd := exec.Command(qemu, v.arguments()...)
 	cmd.Stdout, cmd.Stderr = out, out
+	// An interrupt from the terminal is the lab's alone: it still asks the machine for its journal.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	ended := make(chan struct{})
 	if err := cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("machine %s: %w", v.Name, err), out.Close())

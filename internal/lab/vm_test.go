@@ -6,9 +6,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -172,4 +174,32 @@ func TestPodCommands(t *testing.T) {
 	if _, err := podCommands([]byte(strings.ReplaceAll(string(manifest), "2.2.7", "${VERSION}"))); err == nil {
 		t.Error("a manifest that was never filled runs")
 	}
+}
+
+// A machine of a lab that was killed ends by its disk's folder; one of another lab goes on.
+func TestEndMachines(t *testing.T) {
+	ours, others := t.TempDir(), t.TempDir()
+	start := func(dir string) *exec.Cmd {
+		cmd := exec.Command("sh")
+		cmd.Args = []string{"/usr/bin/qemu-system-x86_64", "-c", "read line", "sh", "file=" + dir + "/disk.qcow2,if=virtio"}
+		if _, err := cmd.StdinPipe(); err != nil { // open until the test ends
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return cmd
+	}
+	orphan, neighbour := start(ours), start(others)
+	if err := endMachines(ours); err != nil {
+		t.Fatal(err)
+	}
+	if err := orphan.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("the orphan ended with %v, want killed", err)
+	}
+	if err := neighbour.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("the neighbour: %v, want it alive", err)
+	}
+	neighbour.Process.Kill()
+	neighbour.Wait()
 }
