@@ -227,13 +227,16 @@ func TestListenWaits(t *testing.T) {
 // Without what it needs it says which code.
 func TestRunWithoutItsFiles(t *testing.T) {
 	root := machine.New(t, file).Root(t, "worker-1")
-	for path, code := range map[string]int{"/etc/imgforge/pki/status.key": bootcode.LeafUnread, artifact.NodeFilePath: bootcode.NodeUnread} {
-		if err := os.Remove(filepath.Join(root, path)); err != nil {
+	for _, c := range []struct {
+		path string
+		code int
+	}{{"/etc/imgforge/pki/status.key", bootcode.LeafUnread}, {artifact.NodeFilePath, bootcode.NodeUnread}} {
+		if err := os.Remove(filepath.Join(root, c.path)); err != nil {
 			t.Fatal(err)
 		}
 		var f *bootcode.Failure
-		if err := Run(t.Context(), Options{Root: root}); !errors.As(err, &f) || f.Code.Number != code {
-			t.Errorf("without %s: %v", path, err)
+		if err := Run(t.Context(), Options{Root: root}); !errors.As(err, &f) || f.Code.Number != c.code {
+			t.Errorf("without %s: %v", c.path, err)
 		}
 	}
 }

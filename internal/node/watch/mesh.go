@@ -251,7 +251,7 @@ type habit struct {
 
 const (
 	habitEnd = 4 * time.Minute
-	tooMany  = 5 // different ones in that time
+	tooMany  = 4 // different ones in that time
 )
 
 // twin remembers what is seen now, and tells whether it changes too often.

@@ -166,7 +166,7 @@ func (n *node) watch(t *testing.T, what string, wanted func(s seen) bool) seen {
 		if ok {
 			return s
 		}
-	case <-time.After(120 * time.Second):
+	case <-time.After(240 * time.Second):
 	}
 	t.Fatalf("%s: never seen; last %+v", what, last)
 	return last
