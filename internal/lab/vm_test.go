@@ -164,7 +164,7 @@ func TestPodCommands(t *testing.T) {
 	want := "ctr --namespace k8s.io run --detach --net-host --log-uri file:///var/log/lab-keepalived.log --cap-add CAP_NET_ADMIN --cap-add CAP_NET_RAW " +
 		"--mount type=tmpfs,src=tmpfs,dst=/run,options=rw --mount type=bind,src=/run/imgforge,dst=/run/imgforge,options=rbind:rw " +
 		"--mount type=bind,src=/etc/imgforge/keepalived,dst=/etc/imgforge/keepalived,options=rbind:ro " +
-		"imgforge/keepalived:2.2.7 lab-keepalived keepalived --vrrp --use-file /etc/imgforge/keepalived/keepalived.conf"
+		"docker.io/imgforge/keepalived:2.2.7 lab-keepalived keepalived --vrrp --use-file /etc/imgforge/keepalived/keepalived.conf"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -70,7 +70,15 @@ func podCommands(manifest []byte) (commands [][]string, err error) {
 			run = append(run, "--mount", "type=bind,src="+path+",dst="+m.MountPath+",options=rbind:rw")
 		}
 	}
-	return append(commands, append(append(run, c.Image, "lab-"+name), c.Command...)), nil
+	return append(commands, append(append(run, fullName(c.Image), "lab-"+name), c.Command...)), nil
+}
+
+// fullName puts the registry before a name that has none, as a kubelet's runtime does.
+func fullName(image string) string {
+	if first, _, found := strings.Cut(image, "/"); found && strings.ContainsAny(first, ".:") {
+		return image
+	}
+	return "docker.io/" + image
 }
 
 // runPod runs the pod of a manifest that lies on the machine.
