@@ -33,6 +33,8 @@ func TestScript(t *testing.T) {
 			"mode": checkMode,
 			"same": checkSame,
 			"edit": edit,
+
+			"scaleway": fakeScaleway(),
 		},
 	})
 }

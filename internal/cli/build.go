@@ -43,6 +43,7 @@ With --example it builds an embedded example with a throwaway store.`,
 
 func newRender(app *forge.App) *cobra.Command {
 	var o forge.RenderOptions
+	var console bool
 	cmd := &cobra.Command{
 		Use:   "render",
 		Short: "Print the user-data of a role or of one node",
@@ -63,6 +64,9 @@ A sealed payload needs that line at the node's first boot: as kernel argument im
 			if o.Sealed && o.Node != "" {
 				return usagef("--sealed goes with --role: a node's payload holds one node's secrets already")
 			}
+			if console {
+				return renderConsole(cmd, app, o)
+			}
 			res, err := app.Render(cmd.Context(), o)
 			if err != nil {
 				return err
@@ -77,7 +81,19 @@ A sealed payload needs that line at the node's first boot: as kernel argument im
 	cmd.Flags().StringVar(&o.Node, "node", "", "name of one node")
 	cmd.Flags().StringVar(&o.Format, "format", "", "ignition, cloud-init or butane (default: what the OS reads)")
 	cmd.Flags().BoolVar(&o.Sealed, "sealed", false, "encrypt each slot to its claim line")
+	cmd.Flags().BoolVar(&console, "for-console", false, "print what to click and paste in Scaleway's console, per server, instead of the payload")
 	return cmd
+}
+
+func renderConsole(cmd *cobra.Command, app *forge.App, o forge.RenderOptions) error {
+	if o.Sealed || o.Format != "" {
+		return usagef("--for-console says what to do with the payloads of single nodes: leave --sealed and --format out")
+	}
+	c, err := app.Console(o.Source, o.Role, o.Node)
+	if err != nil {
+		return err
+	}
+	return printConsole(cmd.OutOrStdout(), c)
 }
 
 func newClaims(app *forge.App) *cobra.Command {

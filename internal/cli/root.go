@@ -40,7 +40,7 @@ func Run(ctx context.Context, args []string, s Streams, getenv func(string) stri
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	err := root.ExecuteContext(ctx)
-	if err != nil && ctx.Err() != nil {
+	if _, halfway := errors.AsType[*forge.Unfinished](err); err != nil && ctx.Err() != nil && !halfway {
 		fmt.Fprintln(s.Err, "imgforge: interrupted; nothing is left half done: run it again")
 		return exitFailed
 	}
@@ -114,6 +114,7 @@ func newRoot(app *forge.App) *cobra.Command {
 	root.AddCommand(
 		newInit(app), newValidate(app), newPlan(app), newBuild(app), newRender(app), newClaims(app),
 		newPKI(app), newSecret(app), newKubeconfig(app), newMeshConfig(app), newVerify(app), newTest(app), newDoctor(app),
+		newUp(app), newDown(app),
 		newSchema(), newVersion(),
 	)
 	return root

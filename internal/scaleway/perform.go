@@ -116,7 +116,7 @@ func (w *work) createPlacement(c Change, with scw.RequestOption) error {
 func (w *work) bookAddress(c Change, with scw.RequestOption) error {
 	want, tags := w.cluster.VIP, w.tags(useTag+"vip")
 	if n, ok := w.cluster.node(c.Of); ok {
-		want, tags = n.Address, w.cluster.tags(n)
+		want, tags = n.Address, w.cluster.Tags(n)
 	}
 	req := &ipam.BookIPRequest{Region: w.region, ProjectID: w.project, Source: &ipam.Source{PrivateNetworkID: &w.seen.Networks[0].ID}, Tags: tags}
 	if want.IsValid() {
@@ -161,7 +161,7 @@ func (w *work) attachIP(c Change, with scw.RequestOption) error {
 
 func (w *work) createVolume(c Change, with scw.RequestOption) error {
 	n, _ := w.cluster.node(c.Of)
-	v, err := w.block.CreateVolume(&block.CreateVolumeRequest{Zone: w.zone, Name: c.Name, ProjectID: w.project, Tags: w.cluster.tags(n),
+	v, err := w.block.CreateVolume(&block.CreateVolumeRequest{Zone: w.zone, Name: c.Name, ProjectID: w.project, Tags: w.cluster.Tags(n),
 		FromEmpty: &block.CreateVolumeRequestFromEmpty{Size: gigabytes(w.cluster.DataSize)}}, with)
 	if err != nil {
 		return err

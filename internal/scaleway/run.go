@@ -52,10 +52,12 @@ func (r *Runner) run(ctx context.Context, c *Cluster, next func(*Observed) ([]Ch
 	w := &work{Client: r.Client, cluster: c, made: map[string]bool{}, gone: map[string]bool{}, pause: r.Pause}
 	// What an earlier run made a moment ago may show late.
 	for n := range settleLooks {
-		if err := r.look(ctx, w); err != nil {
-			return nil, err
+		if n > 0 {
+			if err := r.Pause(ctx, 0); err != nil {
+				return nil, err
+			}
 		}
-		if err := r.Pause(ctx, n); err != nil {
+		if err := r.look(ctx, w); err != nil {
 			return nil, err
 		}
 	}

@@ -53,7 +53,7 @@ func (w *work) createServer(c Change, with scw.RequestOption) error {
 	}
 	size, name := gigabytes(w.cluster.RootSize), rootName(n.Name)
 	req := &instance.CreateServerRequest{
-		Zone: w.zone, Name: n.Name, Project: &w.project, CommercialType: n.Type, Tags: w.cluster.tags(n), Image: &image,
+		Zone: w.zone, Name: n.Name, Project: &w.project, CommercialType: n.Type, Tags: w.cluster.Tags(n), Image: &image,
 		DynamicIPRequired: scw.BoolPtr(w.cluster.Egress == EgressPublicIP), SecurityGroup: &w.seen.group(n.Role).ID,
 		Volumes: map[string]*instance.VolumeServerTemplate{"0": {Name: &name, Size: &size, Boot: scw.BoolPtr(true), VolumeType: instance.VolumeVolumeTypeSbsVolume}},
 	}

@@ -86,8 +86,8 @@ type Node struct {
 	UserData []byte
 }
 
-// tags are the words that name a node at the provider.
-func (c *Cluster) tags(n Node) []string {
+// Tags are the words that name a node at the provider.
+func (c *Cluster) Tags(n Node) []string {
 	return []string{ClusterTag + c.Name, RoleTag + n.Role, SlotTag + itoa(n.Slot), NodeTag + n.Name}
 }
 

@@ -20,6 +20,7 @@ const (
 	HungUp
 	HungUpAfter
 	HalfWritten
+	Denied // for good: trying again does not help
 )
 
 // Faults lists every way in which a call can go wrong.
@@ -56,6 +57,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case HungUpAfter:
 		a.mux.ServeHTTP(httptest.NewRecorder(), r)
 		hangUp(w, nil)
+	case Denied:
+		answer(w, http.StatusForbidden, map[string]any{"type": "permissions_denied", "message": "insufficient permissions", "details": []any{}})
 	case HungUp:
 		hangUp(w, nil)
 	case HalfWritten:
