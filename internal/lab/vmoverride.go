@@ -9,6 +9,6 @@ func machineOverrides() []Override {
 			"tsc=reliable no5lvl where the processor is emulated; imgforge.node=NAME where the payload is a role's: a machine without a provider has no name of its own."},
 		{Path: "kernel arguments of vm-wireguard and vm-tinc", Text: "systemd.mask=kubelet.service, systemd.wants=imgforge-etcd-guard.service (which the kubelet would start), and ip=ADDRESS of the network below the mesh, which a provider's DHCP would give.\n" +
 			"Instead of a kubelet, ctr runs the pods of etcd and, in vm-tinc, keepalived, by their own manifests, with the images, commands and mounts in them;\n" +
-			"in vm-tinc an openssl with the API server's certificate answers /readyz, which is what keepalived asks for."},
+			"in vm-tinc a haproxy with the API server's certificate answers ok, which is what keepalived asks for."},
 	}
 }

@@ -127,19 +127,6 @@ const (
 	keepalivedManifest = "/etc/kubernetes/manifests/keepalived.yaml"
 )
 
-// standIn answers as a ready API server would, with that server's own
-// certificate: keepalived asks for nothing else.
-func (t *Trial) standIn(ctx context.Context, v *VM) error {
-	const pki = "/etc/kubernetes/pki/apiserver"
-	script := fmt.Sprintf(`set -e
-systemctl is-active --quiet lab-api && exit 0
-mkdir -p /run/lab-api && echo ok >/run/lab-api/readyz
-systemd-run --quiet --unit=lab-api --working-directory=/run/lab-api openssl s_server -quiet -accept %d -cert %s.crt -key %s.key -WWW`,
-		t.Plan.Endpoint.APIServerPort, pki, pki)
-	_, err := v.Run(ctx, "sh", "-c", script)
-	return err
-}
-
 // checkSmall makes the checks of machines without a kubelet.
 func (t *Trial) checkSmall(ctx context.Context, machines []*VM, mesh string, look func(*VM, context.Context) (string, error)) {
 	t.Check(ctx, mesh, boundMachineCheck, gently(func(ctx context.Context) (evidence string, err error) {
