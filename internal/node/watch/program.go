@@ -85,7 +85,7 @@ const lastWordRest = 10 * time.Second
 func (w *lastWord) of(ctx context.Context, o Options, unit string) string {
 	now := o.Now()
 	if now.Sub(w.called) > 2*o.Rest { // well in between
-		w.since, w.word = now, ""
+		w.since, w.word, w.asked = now, "", time.Time{}
 	}
 	w.called = now
 	if now.Sub(w.since) < o.Grace/4 || now.Sub(w.asked) < lastWordRest {
