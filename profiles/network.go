@@ -20,7 +20,7 @@ func networkParts() []part {
 	return []part{
 		{name: "claim", shared: sharedClaim},
 		{name: "system", shared: sharedSystem},
-		{name: "reboots", shared: sharedReboots, own: ownReboots},
+		{name: "reboots", shared: sharedReboots},
 		{name: "firewall", shared: sharedFirewall},
 		{name: "network", shared: sharedNetwork, own: ownNetwork},
 		{name: "mesh", shared: sharedMesh, own: ownMesh},

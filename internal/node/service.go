@@ -13,6 +13,7 @@ import (
 	"github.com/imgforge/imgforge/internal/node/approve"
 	"github.com/imgforge/imgforge/internal/node/clock"
 	"github.com/imgforge/imgforge/internal/node/etcd"
+	"github.com/imgforge/imgforge/internal/node/reboot"
 	"github.com/imgforge/imgforge/internal/node/status"
 	"github.com/imgforge/imgforge/internal/node/step"
 	"github.com/imgforge/imgforge/internal/node/watch"
@@ -50,7 +51,7 @@ func (s service) do(ctx context.Context, words []string) (err error, known bool)
 
 // parts are what a node of this role runs.
 func (s service) parts(role string) []part {
-	out := []part{{"watch", s.watch}, {"status", s.status}}
+	out := []part{{"watch", s.watch}, {"status", s.status}, {"reboot", s.reboot}}
 	if role == "master" {
 		out = append(out, part{"etcd", s.etcd}, part{"apply", s.apply}, part{"approve", s.approve})
 	}
@@ -112,6 +113,16 @@ func (s service) watch(ctx context.Context) error {
 
 func (s service) status(ctx context.Context) error {
 	return status.Run(ctx, status.Options{Root: s.o.root, Report: s.log, Version: version(), Now: time.Now})
+}
+
+func (s service) reboot(ctx context.Context) error {
+	if s.o.request || s.o.now {
+		return reboot.Request(s.o.root, s.o.now)
+	}
+	spare := func(ctx context.Context, name string) (string, error) {
+		return etcd.Spare(ctx, etcd.Options{Root: s.o.root}, name)
+	}
+	return reboot.Run(ctx, reboot.Options{Root: s.o.root, Report: s.log, Spare: spare})
 }
 
 func (s service) apply(ctx context.Context) error {

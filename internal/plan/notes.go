@@ -28,12 +28,6 @@ func notesOf(c *spec.Cluster, f Facts, sizes []roleSize, p *Plan) []string {
 	if len(p.Endpoint.Access) == 0 {
 		out = append(out, "endpoint.access is empty: the API is reached from inside the network only.")
 	}
-	for _, s := range sizes {
-		if s.spec.Reboot != nil {
-			out = append(out, "Reboot windows never overlap within a role, but nothing checks the cluster's health before a reboot.")
-			break
-		}
-	}
 	if c.Platform.UserDataBudget == 0 && p.Platform.Provider == "scaleway" {
 		out = append(out, "The user-data budget of scaleway is "+p.Platform.Budget.Source+".")
 	}

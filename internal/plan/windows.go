@@ -25,9 +25,9 @@ type part struct{ day, start, length int }
 
 // divide splits a window of length minutes that opens at start among n nodes so
 // that no two parts overlap. Without days, and with room for all in one, every
-// node has its part daily. Otherwise days are dealt round robin, one to a node
-// because locksmith knows a single window, and each day's window is divided among
-// its nodes. The result is nil when a part would be shorter than minimumPart.
+// node has its part daily. Otherwise days are dealt round robin, one to a node, and
+// each day's window is divided among its nodes. The result is nil when a part would
+// be shorter than minimumPart.
 func divide(start, length, n int, days []int) []part {
 	if n == 0 || length <= 0 || length >= minutesPerDay {
 		return nil

@@ -244,3 +244,32 @@ func idOf(t *testing.T, m *master, name string) ID {
 	t.Fatalf("%s is no member", name)
 	return 0
 }
+
+// A voter can be spared while the others answer, and not while one is away or joins.
+func TestSpareOfRealVoters(t *testing.T) {
+	l := newLab(t, testtool.Path(t, "etcd"), 3, 3)
+	l.bootAll(l.all()...)
+	l.settle(l.all()...)
+	one, three := l.node(1), l.node(3)
+	ask := func(name string) string {
+		why, err := Spare(t.Context(), Options{Root: one.root}, name)
+		if err != nil {
+			return err.Error()
+		}
+		return why
+	}
+	for _, name := range l.names {
+		l.until(name+" can be spared", func() bool { return ask(name) == "" })
+	}
+	three.halt()
+	l.until("nobody can be spared without three", func() bool {
+		return ask("master-1") == "etcd: master-3 does not answer" && ask("master-2") == "etcd: master-3 does not answer"
+	})
+	if why := ask("master-3"); why != "" {
+		t.Errorf("three itself: %s", why)
+	}
+	three.wipe()
+	three.boot()
+	l.settle(l.all()...)
+	l.until("all are back", func() bool { return ask("master-1") == "" })
+}

@@ -19,7 +19,7 @@ import (
 )
 
 // agentPath is there on systems whose agent asks before it reboots.
-const agentPath = "/etc/zincati"
+const agentPath = "/etc/zincati/config.d/55-updates-strategy.toml"
 
 // asks is for how long an agent that asked is taken to wait: it asks every five minutes.
 const asks = 12 * time.Minute

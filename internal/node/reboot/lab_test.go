@@ -21,6 +21,9 @@ import (
 	"github.com/imgforge/imgforge/internal/testtool/apiserver"
 )
 
+// To the end of both nodes' windows and of what follows.
+func TestEverythingThatCanHappenLong(t *testing.T) { explore(t, 10) }
+
 // lab is the fleet and its masters' guards, with a clock that can be moved.
 type lab struct {
 	*fleet

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/node/api"
@@ -66,7 +67,7 @@ func (m machine) node(of artifact.ClusterNode, zone *time.Location, now time.Tim
 		n.Ready = n.Ready || c.Type == "Ready" && c.Status == "True"
 	}
 	if boot, why, _ := strings.Cut(note[dueKey], " "); boot == n.Boot && boot != "" {
-		n.Due = why
+		n.Due = plain(why)
 	}
 	if request, there := note[requestKey]; there {
 		n.Due, n.Now = "an operator asks for it", request == "now"
@@ -83,6 +84,17 @@ func (m machine) node(of artifact.ClusterNode, zone *time.Location, now time.Tim
 	n.RestsUntil, _ = time.Parse(time.RFC3339, until) // what cannot be read has ended
 	n.RestsFor = parseEnding(ending)
 	return n
+}
+
+// plain keeps what a node wrote from steering a master's console, or filling it.
+func plain(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text)
+	return text[:min(len(text), 80)]
 }
 
 func (e Ending) String() string { return strconv.Itoa(e.Code) + " " + e.Why }

@@ -58,7 +58,7 @@ func (w *own) look(ctx context.Context) (said word, busy bool) {
 		if w.tries >= patience && due != "" {
 			return word{failure: bootcode.Fail(bootcode.RebootUnasked, "%v", err)}, true
 		}
-		return word{waiting: "for the API, to read whose turn it is"}, false
+		return word{waiting: "for the API, to read whose turn it is"}, true
 	}
 	w.tries = 0
 	return w.act(ctx, due)
