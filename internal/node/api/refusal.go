@@ -1,10 +1,14 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"unicode"
 )
@@ -50,6 +54,14 @@ func printable(r rune) rune {
 func Refused(err error) *Refusal {
 	r, _ := errors.AsType[*Refusal](err)
 	return r
+}
+
+// Silent tells whether the API server did not answer, or not to the end.
+func Silent(err error) bool {
+	_, request := errors.AsType[*url.Error](err)
+	_, answer := errors.AsType[*net.OpError](err)
+	late := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF)
+	return Refused(err) == nil && !Strange(err) && (request || answer || late)
 }
 
 // Missing tells whether the object does not exist.

@@ -71,9 +71,12 @@ func compare(a, b string) int {
 
 func numbers(version string) []int {
 	var out []int
-	for part := range strings.SplitSeq(strings.TrimPrefix(version, "v"), ".") {
-		digits, _, _ := strings.Cut(part, "-")
-		n, err := strconv.Atoi(digits)
+	plain := strings.TrimPrefix(version, "v")
+	if i := strings.IndexAny(plain, "-+"); i >= 0 { // a build of somebody: v1.36.3+k3s1
+		plain = plain[:i]
+	}
+	for part := range strings.SplitSeq(plain, ".") {
+		n, err := strconv.Atoi(part)
 		out = append(out, cmp.Or(n, 0))
 		if err != nil {
 			break

@@ -39,6 +39,7 @@ func TestRealAPIServer(t *testing.T) {
 	})
 	t.Run("users keep what they change", func(t *testing.T) { realConflicts(t, c) })
 	t.Run("versions", func(t *testing.T) { realVersions(t, c) })
+	t.Run("upgrade", func(t *testing.T) { realUpgrade(t, c) })
 	t.Run("memory", func(t *testing.T) { realMemory(t, c) })
 	t.Run("bindings", func(t *testing.T) { realBindings(t, c) })
 	t.Run("two at once", func(t *testing.T) { realTwo(t, c) })
@@ -165,6 +166,39 @@ func realVersions(t *testing.T, c *apiserver.Cluster) {
 	before = versions(t, c)
 	time.Sleep(3 * time.Second) // some looks
 	same(t, before, versions(t, c))
+}
+
+// realUpgrade takes what is recorded for that of the Kubernetes before, which a worker
+// still runs.
+func realUpgrade(t *testing.T, c *apiserver.Cluster) {
+	quietKept(t, once(t, c, "master-1", nil))
+	admin := c.Admin()
+	runs := func(version string) {
+		admin.Must(t, http.MethodPatch, "/api/v1/nodes/worker-1/status", `{"status":{"nodeInfo":{"kubeletVersion":"`+version+`"},
+			"conditions":[{"type":"Ready","status":"True","reason":"KubeletReady","message":"","lastHeartbeatTime":null,"lastTransitionTime":null}]}}`)
+	}
+	admin.Must(t, http.MethodPatch, recordPath, `{"data":{"kube-proxy":"{\"hash\":\"sha256:0\",\"kubernetes\":\"1.33.9\",\"by\":\"master-3\"}"}}`)
+	runs("v1.33.9")
+	before := versions(t, c)
+	w, end := begin(t, c, "master-2", nil)
+	defer end()
+	until(t, "master-2 waits for worker-1", func() bool { return strings.Contains(w.String(), "waits: for worker-1 (v1.33.9) to run Kubernetes ") })
+	time.Sleep(3 * time.Second) // some looks
+	after := versions(t, c)
+	before["Node worker-1"], after["Node worker-1"] = "", "" // which got its labels
+	same(t, before, after)
+	if w.finished() {
+		t.Errorf("done, though a node is behind:\n%s", w)
+	}
+	runs("v1.99.0")
+	until(t, "master-2 is done", w.finished)
+	var r record
+	if err := json.Unmarshal(admin.Must(t, http.MethodGet, recordPath, ""), &r); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.of("kube-proxy"); e.By != "master-2" || compare(e.Kubernetes, "1.33.9") <= 0 {
+		t.Errorf("recorded: %+v", e)
+	}
 }
 
 // realMemory reboots a master with the payload that it had, after another applied

@@ -93,6 +93,9 @@ func (a *applier) renewLeaf(ctx context.Context) (refused []string, err error) {
 		return nil, err
 	}
 	_, refused, err = a.applyObjects(ctx, slices.DeleteFunc(objects, func(o addons.Object) bool { return o.Kind != "Secret" && o.Kind != "APIService" }))
+	if err == nil && len(refused) == 0 {
+		a.leafAt = a.o.Now().Add(leafEvery)
+	}
 	return refused, err
 }
 
@@ -105,16 +108,15 @@ func (a *applier) withLeaf(ctx context.Context) ([]addons.Object, error) {
 	}
 	if !a.fresh(p) {
 		if p, err = a.newLeaf(p.cert); err != nil {
-			return nil, fmt.Errorf("make the leaf of metrics-server: %w", err)
+			return nil, fmt.Errorf("%w: make the leaf of metrics-server: %w", errUnable, err)
 		}
 	}
 	f := a.facts
 	f.MetricsCert, f.MetricsKey = p.cert, p.key
 	all, err := addons.Render(a.cluster, f)
 	if err != nil {
-		return nil, fmt.Errorf("render the add-ons: %w", err)
+		return nil, fmt.Errorf("%w: render the add-ons: %w", errUnable, err)
 	}
-	a.leafAt = a.o.Now().Add(leafEvery)
 	i := slices.IndexFunc(all, func(r addons.Addon) bool { return r.Name == addons.MetricsServer })
 	return all[i].Objects, nil
 }

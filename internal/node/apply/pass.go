@@ -21,21 +21,28 @@ func (a *applier) addons(ctx context.Context) (finished bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	todo := a.todo(have)
+	todo, held, err := a.hold(ctx, have, a.todo(have))
+	if err != nil {
+		return false, err
+	}
+	a.held = held != ""
 	renew, err := a.leafDue(ctx)
 	if err != nil {
 		return false, err
 	}
 	if len(todo) == 0 && !renew {
-		a.done(have)
-		return true, nil
+		return a.idle(have, held), nil
 	}
 	holder, err := a.lock.during(ctx, func(ctx context.Context) error {
 		have, err := a.recorded(ctx) // another may have been at it until now
 		if err != nil {
 			return err
 		}
-		return a.applyAll(ctx, a.todo(have))
+		todo, _, err := a.hold(ctx, have, a.todo(have))
+		if err != nil {
+			return err
+		}
+		return a.applyAll(ctx, todo)
 	})
 	if err != nil {
 		return false, err
@@ -44,11 +51,24 @@ func (a *applier) addons(ctx context.Context) (finished bool, err error) {
 		a.waiting(fmt.Sprintf("%s applies the add-ons", cmp.Or(holder, "another master")))
 		return false, nil
 	}
-	if have, err = a.recorded(ctx); err != nil || len(a.todo(have)) > 0 {
+	if have, err = a.recorded(ctx); err != nil {
 		return false, err
 	}
+	if todo, held, err = a.hold(ctx, have, a.todo(have)); err != nil || len(todo) > 0 {
+		return false, err
+	}
+	return a.idle(have, held), nil
+}
+
+// idle tells what is in the cluster or what the rest waits for, when there is nothing
+// to apply now, and returns whether that is all.
+func (a *applier) idle(have record, held string) (finished bool) {
+	if held != "" {
+		a.waiting(held)
+		return false
+	}
 	a.done(have)
-	return true, nil
+	return true
 }
 
 // todo are the add-ons whose content is not what this node would apply, and that are
@@ -114,6 +134,9 @@ func (a *applier) applyOne(ctx context.Context, want addon) (refused []string, e
 	e := entry{Hash: want.hash, Kubernetes: a.cluster.Kubernetes, By: a.lock.identity, Kept: kept}
 	if err := a.write(ctx, want.Name, e); err != nil {
 		return nil, err
+	}
+	if want.Name == addons.MetricsServer {
+		a.leafAt = a.o.Now().Add(leafEvery)
 	}
 	a.settle(want.Name)
 	return nil, nil

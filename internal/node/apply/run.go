@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
@@ -54,6 +53,7 @@ type applier struct {
 	started time.Time
 	bound   bool            // the bindings are applied
 	settled map[string]bool // add-ons that were in the cluster as wanted, now or before
+	held    bool            // an upgrade has not reached all nodes
 	leafAt  time.Time       // when to look at the leaf of metrics-server again
 	tries   int             // looks in a row that something went wrong in
 	said    map[int]string  // last text by code
@@ -145,12 +145,12 @@ func (a *applier) look(ctx context.Context) time.Duration {
 		return a.failed(err)
 	}
 	a.tries = 0
-	for _, code := range []int{bootcode.AddonsFailed, bootcode.AddonsDenied, bootcode.LabelRefused, bootcode.ObjectRefused} {
+	for _, code := range []int{bootcode.AddonsUnable, bootcode.AddonsFailed, bootcode.AddonsDenied, bootcode.LabelRefused, bootcode.ObjectRefused} {
 		delete(a.said, code)
 	}
 	// Nodes of the first boot come within minutes; those that come later can wait
 	// a little for a label.
-	if !finished || missing && a.o.Now().Sub(a.started) < hurry {
+	if !finished && !a.held || missing && a.o.Now().Sub(a.started) < hurry {
 		return min(4*a.o.Pace, a.o.Rest)
 	}
 	return a.o.Rest
@@ -166,40 +166,6 @@ func (a *applier) unready(err error) time.Duration {
 		return 4 * a.o.Pace
 	}
 	return a.o.Pace
-}
-
-// failed tells of an error and makes the pauses longer. The first ones are not told:
-// an API server that begins or ends says no for a moment.
-func (a *applier) failed(err error) time.Duration {
-	a.tries++
-	switch {
-	case api.Unwelcome(err) || api.Strange(err):
-		a.say(bootcode.Fail(bootcode.AddonsDenied, "%v", err))
-	case errors.Is(err, errRefused):
-	case api.Refused(err) == nil:
-		a.waiting("the API server of this node to answer")
-		return 4 * a.o.Pace
-	case a.tries > patience:
-		a.say(bootcode.Fail(bootcode.AddonsFailed, "%v", err))
-	}
-	return min(a.o.Pace<<min(a.tries, 8), 3*a.o.Rest)
-}
-
-// patience is how many looks in a row may fail before that is told.
-const patience = 2
-
-// errRefused stands for objects that the API server does not take; refused tells of them.
-var errRefused = errors.New("the API server does not take all objects")
-
-// refused tells which objects the API server does not take.
-func (a *applier) refused(code int, lines []string) error {
-	if len(lines) == 0 {
-		return nil
-	}
-	if a.tries >= patience {
-		a.say(bootcode.Fail(code, "%s", strings.Join(shorten(lines), "\n")))
-	}
-	return errRefused
 }
 
 // say tells what is new.
