@@ -119,6 +119,9 @@ func (at *account) notes(seen *scaleway.Observed) []string {
 	for _, name := range scaleway.Extra(at.cluster, seen) {
 		out = append(out, fmt.Sprintf("server %s carries the cluster's tag and is not in the cluster file: drain it and remove it yourself", name))
 	}
+	for _, name := range scaleway.Loose(seen) {
+		out = append(out, fmt.Sprintf("volume %s is attached to no server, and is paid for: a server that is gone left it; delete it when nobody needs it", name))
+	}
 	if at.cluster.Edge != "" && !at.cluster.EdgeIP.IsValid() {
 		for _, ip := range seen.IPs {
 			if ip.Ours {

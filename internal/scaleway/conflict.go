@@ -87,7 +87,9 @@ func doubles(o *Observed) map[string]int {
 		seen["security group of role "+g.Role]++
 	}
 	for _, v := range o.Volumes {
-		seen["volume "+v.Name]++
+		if v.Name != rootName(v.Node) { // the root of a server that was replaced is only in the way of its owner
+			seen["volume "+v.Name]++
+		}
 	}
 	if n := len(o.Placements); n > 1 {
 		seen["placement group"] = n

@@ -47,6 +47,9 @@ func TestUpByWhatIsThere(t *testing.T) {
 		"a disk more, off": {func(c *Cluster, o *Observed) {
 			c.Nodes[0].Disks, o.Servers[0].State, o.Servers[0].UserData = []string{"proxy-1-data"}, stateStopped, sum([]byte("payload"))
 		}, "create volume proxy-1-data (0 GB); attach volume proxy-1-data (to proxy-1); power on proxy-1; wait until it runs: proxy-1"},
+		"the root of a server that is gone": {func(_ *Cluster, o *Observed) {
+			o.Volumes = append(o.Volumes, Volume{ID: "old", Name: "proxy-1-root", Node: "proxy-1"})
+		}, ""},
 		"no interface": {func(_ *Cluster, o *Observed) { o.Servers[0].NIC = false }, "connect to the private network proxy-1"},
 	} {
 		c, o := ready()

@@ -189,3 +189,14 @@ func Extra(c *Cluster, o *Observed) []string {
 	}
 	return out
 }
+
+// Loose names volumes of the cluster that no server uses.
+func Loose(o *Observed) []string {
+	var out []string
+	for _, v := range o.Volumes {
+		if v.Server == "" {
+			out = append(out, v.Name)
+		}
+	}
+	return out
+}
