@@ -12,7 +12,7 @@ func (r *Report) Markdown(w io.Writer) error {
 	m := &markdown{}
 	m.linef("# What the lab showed\n\nWritten by `imgforge test` from commit %s, on %d cores with %d MiB, %s, Linux %s, cgroup %s. It took %s.\n",
 		r.Commit, r.Host.Cores, r.Host.MemoryMiB, r.Host.System, r.Host.Kernel, r.Host.Cgroups, minutes(r.Seconds))
-	m.linef("Nodes boot the payloads that `imgforge build` writes, unchanged, with no network beyond the lab's and no command typed; the lab only looks. Seconds count from the node's power-on.\n")
+	m.linef("Nodes boot the payloads that `imgforge build` writes, unchanged, with no network beyond the lab's, and nobody gives a node a command. The lab watches, cuts and gives power, and has the API run pods to ask from. Seconds count from the node's power-on.\n")
 	for _, o := range r.Topologies {
 		m.outcome(o)
 	}
