@@ -38,7 +38,7 @@ var addonCodes = [...]Code{
 	{LabelRefused, "label-refused", "addons", true,
 		"a node could not be given the label of its role; this is tried again",
 		"see why: something in the cluster that refuses it, such as an admission webhook, has to let it pass"},
-	{ServingRefused, "serving-refused", "addons", true,
+	{ServingRefused, "serving-refused", "serving", true,
 		"a request for a kubelet's serving certificate is not what the plan says of that node, and stays pending",
 		"if the node was changed by hand, boot the payload of its own slot again with an empty disk; if nobody can say who asked, treat the named node as taken over: switch it off and renew what it held with `imgforge pki renew NODE`"},
 }

@@ -9,8 +9,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
@@ -34,10 +38,11 @@ type approver struct {
 	o       Options
 	client  *api.Client
 	cluster artifact.ClusterFile
-	// warned are the requests that were told about, by uid, and are still there.
-	warned map[string]bool
-	seen   map[string]bool // in the list that is being read
-	failed bool            // the last look
+	// warned are the requests that were told about and still wait, by uid, and why.
+	warned map[string]string
+	seen   map[string]string // in the list that is being read
+	failed bool              // the last look
+	hidden bool              // what was said last is not about requests
 }
 
 // Run judges requests until ctx ends.
@@ -48,13 +53,14 @@ func Run(ctx context.Context, o Options) error {
 	}
 	pause := a.o.First
 	for {
+		began := time.Now()
 		err := a.look(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		a.tell(err)
-		if err == nil || errors.Is(err, api.ErrStale) {
-			pause = a.o.First // a watch that its server ended
+		if time.Since(began) > a.o.Rest { // a watch that lasted; one that ends at once makes the pauses longer too
+			pause = a.o.First
 		}
 		select {
 		case <-ctx.Done():
@@ -74,7 +80,7 @@ func load(o Options) (*approver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read what the cluster is: %w", err)
 	}
-	a := &approver{o: o, warned: map[string]bool{}}
+	a := &approver{o: o, warned: map[string]string{}}
 	if a.cluster, err = artifact.ParseClusterFile(data); err != nil {
 		return nil, err
 	}
@@ -88,22 +94,42 @@ func all() (api.Ref, api.Selection) {
 }
 
 // look judges all requests that are there, and then each that comes, until the
-// watch ends.
+// watch ends. One that the API server lets nobody approve holds no other up.
 func (a *approver) look(ctx context.Context) error {
 	ref, selection := all()
-	a.seen = map[string]bool{}
-	version, err := a.client.List(ctx, ref, selection, func(object json.RawMessage) error { return a.consider(ctx, object) })
+	a.seen = map[string]string{}
+	var refused []error
+	version, err := a.client.List(ctx, ref, selection, func(object json.RawMessage) error {
+		err := a.consider(ctx, object)
+		if one(err) {
+			refused, err = append(refused, err), nil
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	a.warned, a.seen = a.seen, nil
+	if err := errors.Join(refused...); err != nil {
+		return err
+	}
 	a.tell(nil)
+	a.still()
 	return a.client.Watch(ctx, ref, selection, version, func(event string, object json.RawMessage) error {
-		if event != "ADDED" && event != "MODIFIED" {
-			return nil
+		switch event {
+		case "ADDED", "MODIFIED":
+			return a.consider(ctx, object)
+		case "DELETED":
+			return a.forget(object)
 		}
-		return a.consider(ctx, object)
+		return nil
 	})
+}
+
+// one tells whether the API server's no is about that request alone.
+func one(err error) bool {
+	r := api.Refused(err)
+	return r != nil && !slices.Contains([]int{http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout}, r.Status)
 }
 
 // object is what is read of a CertificateSigningRequest.
@@ -135,7 +161,7 @@ func (a *approver) consider(ctx context.Context, raw json.RawMessage) error {
 		return fmt.Errorf("read a certificate signing request: %w", err)
 	}
 	if len(r.Status.Certificate) > 0 || len(r.Status.Conditions) > 0 {
-		return nil
+		return a.forget(raw)
 	}
 	s := r.Spec
 	if why := Judge(Request{Signer: s.Signer, User: s.User, Groups: s.Groups, Usages: s.Usages, PEM: s.Request}, a.cluster); why != nil {
@@ -157,13 +183,49 @@ func (a *approver) consider(ctx context.Context, raw json.RawMessage) error {
 
 // warn tells of a request once, for as long as it is there.
 func (a *approver) warn(name, uid string, why error) {
+	text := fmt.Sprintf("%s: %v", name, why)
 	if a.seen != nil {
-		a.seen[uid] = true
+		a.seen[uid] = text
 	}
-	if !a.warned[uid] {
-		a.o.Report.Failed(bootcode.Fail(bootcode.ServingRefused, "%s: %v", name, why))
+	if _, told := a.warned[uid]; !told {
+		a.fail(bootcode.ServingRefused, text)
+		a.hidden = false
 	}
-	a.warned[uid] = true
+	a.warned[uid] = text
+}
+
+// forget takes a request off those that wait.
+func (a *approver) forget(raw json.RawMessage) error {
+	var r object
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return fmt.Errorf("read a certificate signing request: %w", err)
+	}
+	if _, told := a.warned[r.Metadata.UID]; told && a.seen == nil {
+		delete(a.warned, r.Metadata.UID)
+		a.hidden = true
+		a.still()
+	}
+	return nil
+}
+
+// still tells which requests wait, where something else was said since, and that none
+// does.
+func (a *approver) still() {
+	switch {
+	case len(a.warned) == 0:
+		a.o.Report.Done(step.Serving, "no request for a serving certificate waits for a person")
+	case a.hidden:
+		a.fail(bootcode.ServingRefused, strings.Join(slices.Sorted(maps.Values(a.warned)), "\n"))
+	}
+	a.hidden = false
+}
+
+// fail tells of a code as the last word of this step, whichever step the table names:
+// what applies the add-ons meets the same codes.
+func (a *approver) fail(code int, why string) {
+	f := bootcode.Fail(code, "%s", why)
+	f.Code.Step = step.Serving
+	a.o.Report.Failed(f)
 }
 
 // approved is the object with the condition that lets the signer sign; the API
@@ -202,9 +264,11 @@ func approved(raw json.RawMessage, now time.Time) ([]byte, error) {
 func (a *approver) tell(err error) {
 	switch {
 	case api.Unwelcome(err) || api.Strange(err):
-		a.o.Report.Failed(bootcode.Fail(bootcode.AddonsDenied, "%v", err))
+		a.fail(bootcode.AddonsDenied, err.Error())
+		a.hidden = true
 	case api.Refused(err) != nil && a.failed:
-		a.o.Report.Failed(bootcode.Fail(bootcode.AddonsFailed, "%v", err))
+		a.fail(bootcode.AddonsFailed, err.Error())
+		a.hidden = true
 	}
 	a.failed = api.Refused(err) != nil
 }

@@ -27,6 +27,7 @@ const (
 	Etcd         = "etcd"
 	ControlPlane = "control-plane"
 	Addons       = "addons"
+	Serving      = "serving" // kubelets' certificates, which masters approve
 	Endpoint     = "endpoint"
 	Reboot       = "reboot"
 	Helper       = "helper" // no step of the boot: what performs them
@@ -34,7 +35,7 @@ const (
 
 // Names lists the steps in the order of the boot, the helper itself last.
 func Names() []string {
-	return []string{Claim, Time, Mesh, Images, Kubelet, Etcd, ControlPlane, Addons, Endpoint, Reboot, Helper}
+	return []string{Claim, Time, Mesh, Images, Kubelet, Etcd, ControlPlane, Addons, Serving, Endpoint, Reboot, Helper}
 }
 
 // folder holds one file per step; it is gone after a power cycle.
