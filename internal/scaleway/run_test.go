@@ -121,6 +121,21 @@ func TestDownTakesOnlyItsOwn(t *testing.T) {
 	same(t, api.Inventory(), before)
 }
 
+// A server that somebody deleted is made anew, around what it left.
+func TestReplace(t *testing.T) {
+	api := fake.New()
+	serve(t, api)
+	before := up(t, api, shared())
+	api.Lose("master-1")
+	after := up(t, api, shared())
+	left := "volume master-1-root attached:0 imgforge.cluster=nostromo imgforge.role=master imgforge.node=master-1"
+	want := append(slices.Clone(before), left)
+	slices.Sort(want)
+	same(t, after, want)
+	down(t, shared())
+	same(t, api.Inventory(), nil)
+}
+
 // Every call of a run goes wrong in every way, one at a time.
 func TestEveryCallGoesWrong(t *testing.T) {
 	clean := fake.New()

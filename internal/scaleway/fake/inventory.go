@@ -72,3 +72,15 @@ func (a *API) Stranger(name string) {
 	a.servers = append(a.servers, &instance.Server{ID: a.id(), Name: name, Project: Project, Tags: []string{"other"}, State: instance.ServerStateRunning, Zone: Zone,
 		Volumes: map[string]*instance.VolumeServer{}, PrivateNics: []*instance.PrivateNIC{}})
 }
+
+// Lose deletes a server, as a person in the console does.
+func (a *API) Lose(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range slices.Clone(a.servers) {
+		if s.Name == name {
+			s.State = instance.ServerStateStopped
+			a.deleteServer(nil, s)
+		}
+	}
+}
