@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/forge"
@@ -27,7 +28,7 @@ func (o *observed) print(out, errs io.Writer, asJSON bool) error {
 	} else {
 		var b strings.Builder
 		o.write(&b)
-		if _, err := io.WriteString(out, b.String()); err != nil {
+		if _, err := io.WriteString(out, strings.Map(shown, b.String())); err != nil {
 			return err
 		}
 	}
@@ -44,6 +45,14 @@ func (o *observed) print(out, errs io.Writer, asJSON bool) error {
 	}
 	fmt.Fprintln(errs, "no code is open")
 	return nil
+}
+
+// shown keeps what nodes and logs say from steering the terminal.
+func shown(r rune) rune {
+	if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+		return r
+	}
+	return '?'
 }
 
 func open(n int) string { return forge.Counted(n, "open code") }
