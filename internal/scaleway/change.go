@@ -26,6 +26,8 @@ const (
 	PowerOn         Kind = "power on"
 	AwaitRunning    Kind = "wait until it runs:"
 
+	LookAgain Kind = "look once more at"
+
 	AwaitStable     Kind = "wait until it is no longer on its way:"
 	PowerOff        Kind = "power off"
 	AwaitStopped    Kind = "wait until it is off:"

@@ -71,7 +71,7 @@ func (r *Runner) run(ctx context.Context, c *Cluster, next func(*Observed) ([]Ch
 		}
 		if len(changes) == 0 { // what exists decides, not what this run believes
 			if err := r.look(ctx, w); err != nil {
-				return w.seen, err
+				return w.seen, w.stopped(Change{Kind: LookAgain, Name: c.Name}, err)
 			}
 			fresh = true
 			continue
@@ -87,11 +87,11 @@ func (r *Runner) run(ctx context.Context, c *Cluster, next func(*Observed) ([]Ch
 		}
 		tries++
 		if ctx.Err() != nil || permanent(err) || tries == maxTries {
-			return w.seen, &Stopped{Change: change, Exists: w.seen.Summary(), Tag: ClusterTag + c.Name, Err: err}
+			return w.seen, w.stopped(change, err)
 		}
 		r.Say(fmt.Sprintf("  again, because of: %v", err))
 		if err := r.settle(ctx, w, change, tries, next); err != nil {
-			return w.seen, &Stopped{Change: change, Exists: w.seen.Summary(), Tag: ClusterTag + c.Name, Err: err}
+			return w.seen, w.stopped(change, err)
 		}
 	}
 }
@@ -131,6 +131,10 @@ func (r *Runner) look(ctx context.Context, w *work) error {
 			return err
 		}
 	}
+}
+
+func (w *work) stopped(at Change, err error) *Stopped {
+	return &Stopped{Change: at, Exists: w.seen.Summary(), Tag: ClusterTag + w.cluster.Name, Err: err}
 }
 
 // observe looks once and adds what this run knows better than lists do.

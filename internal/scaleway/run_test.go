@@ -2,6 +2,7 @@ package scaleway_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -217,8 +218,13 @@ func killed(t *testing.T, n, lag int, fault fake.Fault) *fake.API {
 	}
 	serve(t, api)
 	var said []string
-	if _, err := runner(t, &said).Up(ctx, shared()); err == nil {
+	_, err := runner(t, &said).Up(ctx, shared())
+	if err == nil {
 		t.Fatalf("call %d: the run was not ended", n)
+	}
+	// What exists is said, once something was begun.
+	if _, told := errors.AsType[*scaleway.Stopped](err); len(said) > 0 && !told {
+		t.Errorf("call %d: begun, and what exists is not said: %v", n, err)
 	}
 	return api
 }
