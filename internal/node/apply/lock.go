@@ -113,6 +113,7 @@ func (l *lock) during(ctx context.Context, work func(ctx context.Context) error)
 		return holder, err
 	}
 	held, lose := context.WithCancelCause(ctx)
+	defer lose(nil) // also where work panics
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
