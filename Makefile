@@ -68,7 +68,7 @@ repro: ## Build the examples twice under different clocks, users, locales and fo
 lab: build ## Boot whole clusters in containers and judge them (root, Debian); report in lab-report/
 	bin/imgforge test --report lab-report --topology tinc-vip --topology wireguard-local --topology cloud-init
 
-lab-vm: build ## Boot nodes in virtual machines, with a kernel of their own (no root)
+lab-vm: build ## Boot nodes in virtual machines, with a kernel of their own (root once, for the disk); report in lab-report-vm/
 	bin/imgforge test --report lab-report-vm --topology vm --topology vm-config-2 --topology vm-wireguard --topology vm-tinc
 
 lab-broken: build ## Boot a broken payload per layer; each must end in the boot code that names it (root, Debian)

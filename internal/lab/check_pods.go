@@ -33,7 +33,7 @@ func (t *Trial) checkPods(ctx context.Context, o *operator) {
 	if t.Plan.Addons.CoreDNS {
 		t.Check(ctx, "DNS resolves in a pod on every node", soon, func(ctx context.Context) (string, error) { return t.podsResolve(ctx, o) })
 	}
-	t.Check(ctx, t.serviceCheck(), soon, func(ctx context.Context) (string, error) { return t.reachService(ctx, o) })
+	t.Check(ctx, t.serviceCheck(), soon, func(ctx context.Context) (string, error) { return t.reachService(ctx, o, server) })
 	if len(metadataAddresses(t.Plan)) > 0 {
 		t.Check(ctx, "the metadata address is closed to pods", soon, func(ctx context.Context) (string, error) { return t.metadataClosed(ctx, o) })
 	}
@@ -134,11 +134,10 @@ const askPage = `echo -e "GET / HTTP/1.0\r\n\r" | nc -w 3 %s 80`
 const askByName = `for address in $(nslookup %s | while read key value rest; do [ "$key" != Address: ] || echo "$value"; done); do :; done
 `
 
-// reachService asks for a page that only one pod has, from the pods of all other nodes.
-func (t *Trial) reachService(ctx context.Context, o *operator) (string, error) {
-	on := t.nodes[len(t.nodes)-1].Name
+// reachService asks for a page that only the pod on one node has, from the pods of all other nodes.
+func (t *Trial) reachService(ctx context.Context, o *operator, on string) (string, error) {
 	want := "served on " + on
-	elsewhere := func(node string) bool { return node != on || len(t.nodes) == 1 }
+	elsewhere := func(node string) bool { return node != on || len(t.result.Nodes) == 1 }
 	count, err := t.inPods(ctx, o, elsewhere, []string{"sh", "-c", fmt.Sprintf(askByName+askPage, "server.lab.svc."+t.Plan.Kubernetes.ClusterDomain, "$address")},
 		func(_ probe, out string, err error) error {
 			if err == nil && !strings.HasSuffix(strings.TrimSpace(out), "\n"+want) {

@@ -69,7 +69,7 @@ func (t *Trial) playContainers(ctx context.Context) error {
 	}
 	t.Check(ctx, "a power cycle of all nodes ends Ready", soon, func(ctx context.Context) (string, error) { return t.allReady(ctx, o) })
 	t.Check(ctx, fmt.Sprintf("etcd has %s again", counted(len(t.masters()), "voter")), soon, t.voters)
-	t.Check(ctx, t.serviceCheck(), 2*time.Minute, func(ctx context.Context) (string, error) { return t.reachService(ctx, o) })
+	t.Check(ctx, t.serviceCheck(), 2*time.Minute, func(ctx context.Context) (string, error) { return t.reachService(ctx, o, t.nodes[len(t.nodes)-1].Name) })
 	return nil
 }
 

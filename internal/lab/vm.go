@@ -23,8 +23,9 @@ type MachineOptions struct {
 	Payload, Drive string
 	// Cores and MiB are what it sees.
 	Cores, MiB int
-	// Networks are values of qemu's -netdev, without an id, one per interface.
-	Networks []string
+	// Networks are values of qemu's -netdev, without an id, for each interface: of
+	// several, whatever reaches one reaches all.
+	Networks [][]string
 	// Arguments are for the kernel, at every boot.
 	Arguments []string
 }
@@ -119,9 +120,13 @@ func (v *VM) arguments() []string {
 	case v.boots == 0:
 		args = append(args, "-fw_cfg", "name=opt/com.coreos/config,file="+comma(o.Payload))
 	}
-	for i, network := range o.Networks {
+	for i, networks := range o.Networks {
 		id := "net" + strconv.Itoa(i)
-		args = append(args, "-netdev", network+",id="+id, "-device", "virtio-net-pci,netdev="+id+",mac="+macOf(v.Name, i))
+		for j, network := range networks {
+			part := fmt.Sprintf("%s-%d", id, j)
+			args = append(args, "-netdev", network+",id="+part, "-netdev", fmt.Sprintf("hubport,hubid=%d,netdev=%s,id=%s-hub", i, part, part))
+		}
+		args = append(args, "-netdev", fmt.Sprintf("hubport,hubid=%d,id=%s", i, id), "-device", "virtio-net-pci,netdev="+id+",mac="+macOf(v.Name, i))
 	}
 	return args
 }

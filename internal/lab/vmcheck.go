@@ -8,23 +8,33 @@ import (
 	"strings"
 )
 
-// checkMachine makes the checks of a control plane that is Ready.
-func (t *Trial) checkMachine(ctx context.Context, api *operator, v *VM) {
-	made, _ := t.Plan.Node(v.Name)
-	for _, c := range []struct {
-		name string
-		look func(context.Context) (string, error)
-	}{
-		{"Ignition wrote the payload in the initrd", v.ignited},
-		{"cgroup v2 and the systemd driver, as rendered", func(ctx context.Context) (string, error) { return v.production(ctx, api) }},
-		{"kubectl with imgforge kubeconfig, from outside", func(ctx context.Context) (string, error) {
+// named is a check by its name.
+type named struct {
+	name string
+	look func(context.Context) (string, error)
+}
+
+// checkBoot makes the checks of how a control plane that is Ready came to be.
+func (t *Trial) checkBoot(ctx context.Context, api *operator, v *VM) {
+	t.checkAll(ctx,
+		named{"Ignition wrote the payload in the initrd", v.ignited},
+		named{"cgroup v2 and the systemd driver, as rendered", func(ctx context.Context) (string, error) { return v.production(ctx, api) }},
+		named{"a time server set the clock, before the kubelet", v.clockSet},
+		named{"kubectl with imgforge kubeconfig, from outside", func(ctx context.Context) (string, error) {
 			out, err := api.kubectl(ctx, "get", "nodes", "--no-headers")
 			return strings.Join(strings.Fields(out), " "), err
-		}},
-		{"no unit failed, and systemd has nothing to say about them", func(ctx context.Context) (string, error) {
+		}})
+}
+
+// checkMachine makes all checks of a control plane that is Ready.
+func (t *Trial) checkMachine(ctx context.Context, api *operator, v *VM) {
+	made, _ := t.Plan.Node(v.Name)
+	t.checkBoot(ctx, api, v)
+	t.checkAll(ctx,
+		named{"no unit failed, and systemd has nothing to say about them", func(ctx context.Context) (string, error) {
 			return "on " + v.Name, unitsOf(ctx, v.Name, v.Run)
 		}},
-		{"no port is open that the plan does not name", func(ctx context.Context) (string, error) {
+		named{"no port is open that the plan does not name", func(ctx context.Context) (string, error) {
 			out, err := v.Run(ctx, listListeners()...)
 			if err != nil {
 				return "", err
@@ -32,11 +42,34 @@ func (t *Trial) checkMachine(ctx context.Context, api *operator, v *VM) {
 			count, err := t.namedOnly(v.Name, made.Role, out)
 			return counted(count, "listener") + ", each named by the plan", err
 		}},
-		{"sshd does not run", func(ctx context.Context) (string, error) { return "no unit and no process", sshOf(ctx, v.Name, v.Run) }},
-	} {
+		named{"sshd does not run", func(ctx context.Context) (string, error) { return "no unit and no process", sshOf(ctx, v.Name, v.Run) }})
+	t.checkPodsOnMachine(ctx, api)
+}
+
+// checkAll makes checks of emulated machines, one after the other.
+func (t *Trial) checkAll(ctx context.Context, checks ...named) {
+	for _, c := range checks {
 		t.Check(ctx, c.name, boundMachineCheck, gently(c.look))
 	}
-	t.checkPodsOnMachine(ctx, api)
+}
+
+// clockSet tells what the step before the kubelet said: Debian's own timesyncd
+// had an answer of the lab's time server.
+func (v *VM) clockSet(ctx context.Context) (string, error) {
+	server, err := v.Run(ctx, "timedatectl", "show-timesync", "--property=ServerAddress", "--value")
+	if err != nil {
+		return "", err
+	}
+	words, err := v.words(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, w := range words {
+		if w.Step == "time" && w.State == "done" {
+			return fmt.Sprintf("%s, %.1f s after power-on, by %s", w.Text, w.Seconds, strings.TrimSpace(server)), nil
+		}
+	}
+	return "", errors.New("nobody set it: the step time is not done")
 }
 
 // gently is a check that does not look again at once.
@@ -89,15 +122,8 @@ func (t *Trial) checkPodsOnMachine(ctx context.Context, api *operator) {
 		})
 		return service + " is " + t.Plan.Kubernetes.ServiceIP, err
 	}))
-	want := "served on " + t.result.Nodes[0]
 	t.Check(ctx, "a pod reaches a Service", boundMachineCheck, gently(func(ctx context.Context) (string, error) {
-		_, err := t.inPods(ctx, api, anywhere, []string{"wget", "-q", "-T", "10", "-O", "-", "http://server.lab.svc." + t.Plan.Kubernetes.ClusterDomain + "/"}, func(_ probe, out string, err error) error {
-			if err == nil && strings.TrimSpace(out) != want {
-				err = fmt.Errorf("it read %q", out)
-			}
-			return err
-		})
-		return fmt.Sprintf("it read %q", want), err
+		return t.reachService(ctx, api, t.result.Nodes[0])
 	}))
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,12 +31,17 @@ func controlPlaneVM() Topology {
 func driveVM() Topology {
 	return Topology{
 		Name:    "vm-config-2",
-		About:   "the same from the node's payload on a config-2 drive",
+		About:   "the same machine from the node's payload on a config-2 drive, to Ready",
 		Kind:    Machine,
 		Cluster: clusterFile("vm"),
 		Play: func(ctx context.Context, t *Trial) error {
 			name := t.existing()[0]
-			return t.playMachine(ctx, name, MachineOptions{Drive: t.secret("drives/" + name + ".iso")})
+			api, v, err := t.bootMachine(ctx, name, MachineOptions{Drive: t.secret("drives/" + name + ".iso")})
+			if err != nil {
+				return err
+			}
+			t.checkBoot(ctx, api, v)
+			return nil
 		},
 	}
 }
@@ -51,28 +57,8 @@ const hostAddress = "10.0.2.2"
 
 // playMachine follows one machine through its first and its second boot.
 func (t *Trial) playMachine(ctx context.Context, name string, o MachineOptions) error {
-	system, err := t.machineSystem(ctx)
+	api, v, err := t.bootMachine(ctx, name, o)
 	if err != nil {
-		return err
-	}
-	port, err := freePort("tcp4")
-	if err != nil {
-		return err
-	}
-	api, err := t.outside(ctx, port)
-	if err != nil {
-		return err
-	}
-	made, _ := t.Plan.Node(name)
-	o.Name, o.System, o.Cores, o.MiB = name, system, 2, 4096
-	o.Networks = []string{fmt.Sprintf("user,net=%s,host=%s,restrict=on,hostfwd=tcp:%s-%s:%d", t.Plan.Network.CIDR, hostAddress, loopback(port), made.Address, t.Plan.Endpoint.Port)}
-	t.result.Nodes = []string{name}
-	t.Phase("first boot")
-	v, err := t.power(ctx, o)
-	if err != nil {
-		return err
-	}
-	if err := t.followMachine(ctx, api, v); err != nil {
 		return err
 	}
 	t.checkMachine(ctx, api, v)
@@ -91,6 +77,54 @@ func (t *Trial) playMachine(ctx context.Context, name string, o MachineOptions) 
 		return "no stage of Ignition on the console", nil
 	})
 	t.checkPodsOnMachine(ctx, api)
+	return nil
+}
+
+// bootMachine powers one machine on, with a way for an operator to its API, and
+// follows it until its node is Ready.
+func (t *Trial) bootMachine(ctx context.Context, name string, o MachineOptions) (*operator, *VM, error) {
+	system, err := t.machineSystem(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	port, err := freePort("tcp4")
+	if err != nil {
+		return nil, nil, err
+	}
+	api, err := t.outside(ctx, port)
+	if err != nil {
+		return nil, nil, err
+	}
+	wire := t.Switch()
+	cable, err := wire.Port()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := t.clocks(wire); err != nil {
+		return nil, nil, err
+	}
+	made, _ := t.Plan.Node(name)
+	o.Name, o.System, o.Cores, o.MiB = name, system, 2, 4096
+	o.Networks = [][]string{{cable, fmt.Sprintf("user,net=%s,host=%s,restrict=on,hostfwd=tcp:%s-%s:%d",
+		t.Plan.Network.CIDR, hostAddress, loopback(port), made.Address, t.Plan.Endpoint.Port)}}
+	t.result.Nodes = []string{name}
+	t.Phase("first boot")
+	v, err := t.power(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return api, v, t.followMachine(ctx, api, v)
+}
+
+// clocks plugs in the time servers that the cluster file names by address.
+func (t *Trial) clocks(wire *Switch) error {
+	for _, server := range t.Plan.Settings.NTP {
+		if address, err := netip.ParseAddr(server); err == nil && address.Is4() {
+			if err := wire.Clock(address); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -25,6 +25,9 @@ func playOutputMachines(ctx context.Context, t *Trial) error {
 		return err
 	}
 	wire := t.Switch()
+	if err := t.clocks(wire); err != nil {
+		return err
+	}
 	var machines []*VM
 	t.Phase("first boot")
 	for _, name := range t.existing() {
@@ -59,7 +62,7 @@ func (t *Trial) machineOf(ctx context.Context, system System, wire *Switch, name
 	if err != nil {
 		return nil, err
 	}
-	o := MachineOptions{Name: name, System: system, Cores: 2, MiB: 2048, Networks: []string{port}}
+	o := MachineOptions{Name: name, System: system, Cores: 2, MiB: 2048, Networks: [][]string{{port}}}
 	if made.Role == plan.Master {
 		o.MiB = 4096
 	}
@@ -153,23 +156,17 @@ func (t *Trial) checkMachines(ctx context.Context, machines []*VM) {
 		}
 	}
 	on := "on " + counted(len(machines), "node")
-	for _, c := range []struct {
-		name string
-		look func(context.Context) (string, error)
-	}{
-		{fmt.Sprintf("etcd has %s", counted(masters, "voter")), func(ctx context.Context) (string, error) { return votersOf(ctx, masters, t.masterOf(machines).Run) }},
-		{"no unit failed, and systemd has nothing to say about them", func(ctx context.Context) (string, error) {
+	t.checkAll(ctx,
+		named{fmt.Sprintf("etcd has %s", counted(masters, "voter")), func(ctx context.Context) (string, error) { return votersOf(ctx, masters, t.masterOf(machines).Run) }},
+		named{"no unit failed, and systemd has nothing to say about them", func(ctx context.Context) (string, error) {
 			return on, each(machines, func(v *VM) error { return unitsOf(ctx, v.Name, v.Run) })
 		}},
-		{"no port is open that the plan does not name", func(ctx context.Context) (string, error) {
+		named{"no port is open that the plan does not name", func(ctx context.Context) (string, error) {
 			return on, each(machines, func(v *VM) error { return t.portsOfMachine(ctx, v) })
 		}},
-		{"sshd does not run", func(ctx context.Context) (string, error) {
+		named{"sshd does not run", func(ctx context.Context) (string, error) {
 			return on, each(machines, func(v *VM) error { return sshOf(ctx, v.Name, v.Run) })
-		}},
-	} {
-		t.Check(ctx, c.name, boundMachineCheck, gently(c.look))
-	}
+		}})
 }
 
 func (t *Trial) portsOfMachine(ctx context.Context, v *VM) error {

@@ -81,7 +81,7 @@ func (t *Trial) smallMachines(ctx context.Context, system System) (machines []*V
 			return nil, err
 		}
 		address := t.below(name)
-		v, err := t.power(ctx, MachineOptions{Name: name, System: system, Payload: t.secret("roles/master.ign"), Cores: 1, MiB: 1536, Networks: []string{port},
+		v, err := t.power(ctx, MachineOptions{Name: name, System: system, Payload: t.secret("roles/master.ign"), Cores: 1, MiB: 1536, Networks: [][]string{{port}},
 			Arguments: append(SmallArguments(), "imgforge.node="+name, fmt.Sprintf("ip=%s:::255.255.255.0::eth0:off", address.Addr()))})
 		if err != nil {
 			return nil, err

@@ -32,21 +32,30 @@ func (l *Lab) Switch() *Switch { return &Switch{lab: l} }
 
 // Port plugs one machine in and returns what its qemu must be told.
 func (s *Switch) Port() (netdev string, err error) {
+	p, err := s.plug()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("socket,udp=%s,localaddr=%s", p.conn.LocalAddr(), p.qemu), nil
+}
+
+// plug makes a port, whose other end nobody has taken yet.
+func (s *Switch) plug() (switchPort, error) {
 	ours, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(loopback(0)))
 	if err != nil {
-		return "", fmt.Errorf("plug a machine in: %w", err)
+		return switchPort{}, fmt.Errorf("plug a machine in: %w", err)
 	}
 	s.lab.later("port of a switch", func(context.Context) error { return ours.Close() })
 	theirs, err := freePort("udp4")
 	if err != nil {
-		return "", fmt.Errorf("plug a machine in: %w", err)
+		return switchPort{}, fmt.Errorf("plug a machine in: %w", err)
 	}
 	p := switchPort{ours, loopback(theirs)}
 	s.mu.Lock()
 	s.ports = append(s.ports, p)
 	s.mu.Unlock()
 	go s.forward(p)
-	return fmt.Sprintf("socket,udp=%s,localaddr=%s", ours.LocalAddr(), p.qemu), nil
+	return p, nil
 }
 
 // forward passes on what one machine sends, until the port is closed.
