@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -133,9 +134,12 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 		return err
 	}
 	defer body.Close()
-	data, err := io.ReadAll(io.LimitReader(body, maxReply)) // to its end, so that the connection can be used again
+	data, err := io.ReadAll(io.LimitReader(body, maxReply+1)) // to its end, so that the connection can be used again
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.what, err)
+	}
+	if len(data) > maxReply {
+		return fmt.Errorf("%s: %w", r.what, errLong)
 	}
 	if out == nil {
 		return nil
@@ -145,6 +149,9 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 	}
 	return nil
 }
+
+// errLong is an answer that is longer than this client reads.
+var errLong = errors.New("the API server's answer is too long")
 
 // strip drops what a decoder may quote.
 func strip(err error, secret bool) error {

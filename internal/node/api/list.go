@@ -41,8 +41,8 @@ func (c *Client) List(ctx context.Context, ref Ref, s Selection, each func(objec
 		return "", err
 	}
 	s.narrow(&r, true)
-	r.query.Set("limit", strconv.Itoa(pageSize))
-	for {
+	for size := pageSize; ; {
+		r.query.Set("limit", strconv.Itoa(size))
 		var page struct {
 			Metadata struct {
 				ResourceVersion string `json:"resourceVersion"`
@@ -50,7 +50,12 @@ func (c *Client) List(ctx context.Context, ref Ref, s Selection, each func(objec
 			} `json:"metadata"`
 			Items []json.RawMessage `json:"items"`
 		}
-		if err := c.call(ctx, r, &page); err != nil {
+		err := c.call(ctx, r, &page)
+		if errors.Is(err, errLong) && size > 1 { // whoever makes large objects holds nobody up
+			size = max(1, size/4)
+			continue
+		}
+		if err != nil {
 			return "", err
 		}
 		for _, object := range page.Items {
