@@ -25,8 +25,8 @@ const usage = `imgforge-node is the helper on every node of a cluster made with 
   imgforge-node claim                     make this machine the node that its name, or its claim line, says
   imgforge-node time                      wait for a clock that certificates can be used with
   imgforge-node etcd guard                take etcd's manifest away unless its data is there, before the kubelet starts
-  imgforge-node run                       all that a node of its role does for as long as it runs: watch, status and
-                                          reboot, and on masters etcd, apply and approve; each is also a command of its own
+  imgforge-node run                       all that a node of its role does for as long as it runs: watch, clock,
+                                          status and reboot, and on masters etcd, apply and approve; each is also a command of its own
   imgforge-node reboot --request [--now]  ask for a reboot of this node when its window is open, or at once; it is drained first
   imgforge-node wipe                      remove cached copies of the payload once cloud-init has ended
   imgforge-node check endpoint|proxy      what keepalived asks: may this node hold the floating address?

@@ -51,7 +51,7 @@ func (s service) do(ctx context.Context, words []string) (err error, known bool)
 
 // parts are what a node of this role runs.
 func (s service) parts(role string) []part {
-	out := []part{{"watch", s.watch}, {"status", s.status}, {"reboot", s.reboot}}
+	out := []part{{"watch", s.watch}, {"clock", s.clock}, {"status", s.status}, {"reboot", s.reboot}}
 	if role == "master" {
 		out = append(out, part{"etcd", s.etcd}, part{"apply", s.apply}, part{"approve", s.approve})
 	}
@@ -109,6 +109,10 @@ func (s service) etcd(ctx context.Context) error {
 
 func (s service) watch(ctx context.Context) error {
 	return watch.Run(ctx, watch.Options{Root: s.o.root, Report: s.log, Stderr: s.log.Stderr})
+}
+
+func (s service) clock(ctx context.Context) error {
+	return clock.Late(ctx, clock.Options{Root: s.o.root, Report: s.log})
 }
 
 func (s service) status(ctx context.Context) error {
