@@ -11,8 +11,12 @@ import (
 	"time"
 )
 
-// boundKeep is how long a machine may take to hand over what it wrote.
-const boundKeep = 90 * time.Second
+// How long a machine may take to hand over what it wrote, also when somebody who
+// interrupted the lab waits for it.
+const (
+	boundKeep  = 90 * time.Second
+	boundLeave = 20 * time.Second
+)
 
 // power makes a machine of the trial and powers it on.
 func (t *Trial) power(ctx context.Context, o MachineOptions) (*VM, error) {
@@ -26,7 +30,11 @@ func (t *Trial) power(ctx context.Context, o MachineOptions) (*VM, error) {
 // keepMachines saves what machines that have power wrote in this boot: their
 // journals, and for the report what each step of the boot said last.
 func (t *Trial) keepMachines(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), boundKeep)
+	bound := boundKeep
+	if ctx.Err() != nil {
+		bound = boundLeave
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bound)
 	defer cancel()
 	err := each(t.machines, func(v *VM) error {
 		if v.cmd == nil {
