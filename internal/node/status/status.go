@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -94,20 +95,21 @@ func open(o Options) (*page, error) {
 	return p, nil
 }
 
-// credentials are the node's own leaf, and the authority that callers belong to.
+// credentials are the node's own leaf, and the authority that callers belong to. What
+// is wrong with a leaf is the watch's word: two that say it would take turns.
 func credentials(root string) (*tls.Config, error) {
 	base := filepath.Join(root, leaf.StatusPath)
 	own, err := tls.LoadX509KeyPair(base+".crt", base+".key")
 	if err != nil {
-		return nil, bootcode.Fail(bootcode.LeafUnread, "%v", err)
+		return nil, fmt.Errorf("the status page's own leaf: %w", err)
 	}
 	pem, err := os.ReadFile(filepath.Join(root, leaf.CAPath))
 	if err != nil {
-		return nil, bootcode.Fail(bootcode.LeafUnread, "%v", err)
+		return nil, fmt.Errorf("the authority of those who may read the status: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, bootcode.Fail(bootcode.LeafUnread, "%s holds no certificate", leaf.CAPath)
+		return nil, fmt.Errorf("%s holds no certificate", leaf.CAPath)
 	}
 	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool,
 		// A resumed session would outlive the certificate that it began with.

@@ -224,18 +224,23 @@ func TestListenWaits(t *testing.T) {
 	}
 }
 
-// Without what it needs it says which code.
+// Without what it needs it ends and says what is missing. A leaf's code is the
+// watch's, a damaged identity has its own.
 func TestRunWithoutItsFiles(t *testing.T) {
 	root := machine.New(t, file).Root(t, "worker-1")
 	for _, c := range []struct {
 		path string
 		code int
-	}{{"/etc/imgforge/pki/status.key", bootcode.LeafUnread}, {artifact.NodeFilePath, bootcode.NodeUnread}} {
+	}{{"/etc/imgforge/pki/status.key", 0}, {artifact.NodeFilePath, bootcode.NodeUnread}} {
 		if err := os.Remove(filepath.Join(root, c.path)); err != nil {
 			t.Fatal(err)
 		}
+		err := Run(t.Context(), Options{Root: root})
+		if err == nil || !strings.Contains(err.Error(), filepath.Base(c.path)) {
+			t.Errorf("without %s: %v", c.path, err)
+		}
 		var f *bootcode.Failure
-		if err := Run(t.Context(), Options{Root: root}); !errors.As(err, &f) || f.Code.Number != c.code {
+		if errors.As(err, &f) != (c.code != 0) || f != nil && f.Code.Number != c.code {
 			t.Errorf("without %s: %v", c.path, err)
 		}
 	}

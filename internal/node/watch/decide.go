@@ -141,7 +141,11 @@ func decideLeaves(f Facts) (w Word, well bool) {
 		end := l.NotAfter.UTC().Format("2006-01-02 15:04 UTC")
 		switch {
 		case l.Unread != "":
-			unread = append(unread, l.Path+": "+l.Unread)
+			why := l.Unread
+			if !strings.HasPrefix(why, "/") { // else it names the file, perhaps the key
+				why = l.Path + ": " + why
+			}
+			unread = append(unread, why)
 		case l.Foreign != "":
 			foreign = append(foreign, l.Path+": "+l.Foreign)
 		case l.Renewed:

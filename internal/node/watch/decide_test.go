@@ -103,7 +103,7 @@ func situations() []situation {
 
 		{"no leaf", true, func(f *Facts) {
 			f.Leaves[0].Unread = "/etc/kubernetes/pki/kubelet.key: no such file or directory"
-		}, bootcode.LeafUnread, Final, "kubelet.crt: ", true},
+		}, bootcode.LeafUnread, Final, "kubelet.key: ", true},
 		{"a foreign authority", false, func(f *Facts) {
 			f.Leaves[0] = leaf.State{Path: "/etc/kubernetes/pki/apiserver-etcd-client.crt", Foreign: `it was not signed by the authority in /etc/kubernetes/pki/etcd/ca.crt, but by another one that calls itself "etcd"`}
 			f.Others[step.Etcd], f.Parts[0], f.Parts[1], f.API = step.Record{State: step.Warning}, Part{Name: "etcd"}, Part{Name: apiServer}, API{}
