@@ -38,7 +38,7 @@ func addonsOf(t *testing.T, p *plan.Plan) map[string]addons.Object {
 func TestAddonsFollowThePlan(t *testing.T) {
 	eachRole(t, func(t *testing.T, p *plan.Plan, role string) {
 		if role != "master" {
-			t.Skip("masters alone apply add-ons")
+			return // masters alone apply add-ons
 		}
 		objects := addonsOf(t, p)
 		if p.Addons.CNI == "flannel" {

@@ -43,7 +43,7 @@ func (m *markdown) outcome(o *Outcome) {
 	if o.Error != "" {
 		m.linef("**It ended early**: %s\n", cell(o.Error))
 	}
-	m.linef("<details><summary>The cluster file</summary>\n\n```yaml\n%s\n```\n</details>\n", strings.TrimRight(o.Cluster, "\n"))
+	m.linef("<details><summary>The cluster file</summary>\n\n```yaml imgforge\n%s\n```\n</details>\n", strings.TrimRight(o.Cluster, "\n"))
 	if len(o.Checks) > 0 {
 		m.linef("| check | holds | evidence |\n|---|---|---|")
 	}
