@@ -32,10 +32,10 @@ func (o *observed) print(out, errs io.Writer, asJSON bool) error {
 			return err
 		}
 	}
-	if o.texts > 0 && o.words == 0 {
-		fmt.Fprintln(errs, "no word of imgforge-node is in this text: is it the whole console or journal of a node that booted an imgforge payload?")
-	}
 	switch {
+	case o.texts > 0 && o.words == 0: // which says nothing about the node, good or bad
+		return &verdictError{"no whole line of imgforge-node is in this text, so it shows nothing: take the whole console or journal of a node that booted an imgforge payload; " +
+			"`imgforge doctor NUMBER` explains a code that you can read"}
 	case len(o.Open) > 0 && silent > 0:
 		return &verdictError{open(len(o.Open)) + ", " + forge.Counted(silent, "node") + " without an answer"}
 	case len(o.Open) > 0:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,24 +22,25 @@ type doctorOptions struct {
 func newDoctor(app *forge.App) *cobra.Command {
 	var o doctorOptions
 	cmd := &cobra.Command{
-		Use:   "doctor FILE...|-",
+		Use:   "doctor FILE...|-|NUMBER...",
 		Short: "Find boot codes in the text of a console or journal, or ask nodes, and say what to change",
 		Long: `Doctor reads what nodes say when they boot and prints first what is open: what happened, why, and what to
 change; then what waits, and what has passed. A FILE is the text of a serial console, of journalctl or of any log, as it is
-copied out of a browser; - is standard input.
+copied out of a browser; - is standard input. A NUMBER is a boot code to explain.
 
 With --node or --all it asks the nodes themselves, over the cluster network or a tunnel (--address), with a certificate that
 lives for ten minutes, reads their status and nothing else; it needs the identity of the authorities, as imgforge kubeconfig does.
 
-It exits with 0 when nothing is open, with 1 when a code is open or a node does not answer.`,
-		Example: "  imgforge doctor console.log\n  journalctl -b | imgforge doctor -\n  imgforge doctor --all\n  imgforge doctor --node worker-3 --address 127.0.0.1:9440",
+It exits with 0 when nothing is open, with 1 when a code is open, a node does not answer, or a text holds no word of a node.`,
+		Example: "  imgforge doctor console.log\n  imgforge doctor 303\n  journalctl -b | imgforge doctor -\n  imgforge doctor --all\n  imgforge doctor --node worker-3 --address 127.0.0.1:9440",
 		RunE: func(cmd *cobra.Command, files []string) error {
 			o.Source.In = cmd.InOrStdin()
-			if err := o.check(files); err != nil {
+			asked, err := o.asked(files)
+			if err != nil {
 				return err
 			}
-			if o.codes {
-				return printCodes(cmd.OutOrStdout(), o.asJSON)
+			if asked != nil {
+				return printCodes(cmd.OutOrStdout(), asked, o.asJSON)
 			}
 			seen, err := observe(cmd, app, o, files)
 			if err != nil {
@@ -54,6 +56,30 @@ It exits with 0 when nothing is open, with 1 when a code is open or a node does 
 	cmd.Flags().BoolVar(&o.codes, "codes", false, "print every boot code and what to change")
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// asked are the codes to print: all, or those whose numbers stand in the place of
+// files; none when texts or nodes are to be read.
+func (o doctorOptions) asked(args []string) ([]bootcode.Code, error) {
+	var codes []bootcode.Code
+	for _, a := range args {
+		if _, err := os.Stat(a); err == nil || strings.Trim(a, "0123456789") != "" || a == "" {
+			break
+		}
+		number, err := strconv.Atoi(a)
+		c, known := bootcode.Of(number)
+		if err != nil || !known {
+			return nil, usagef("no boot code has the number %s: `imgforge doctor --codes` lists them; a newer imgforge-node may know more", a)
+		}
+		codes = append(codes, c)
+	}
+	if len(codes) > 0 && len(codes) == len(args) && !o.codes && !o.All && len(o.Nodes) == 0 {
+		return codes, nil
+	}
+	if err := o.check(args); err != nil || !o.codes {
+		return nil, err
+	}
+	return bootcode.All(), nil
 }
 
 // check refuses what is not exactly one of: texts, nodes, the table.
@@ -158,7 +184,7 @@ func wordsOf(n forge.NodeReport) []bootcode.Word {
 	return out
 }
 
-func printCodes(w io.Writer, asJSON bool) error {
+func printCodes(w io.Writer, codes []bootcode.Code, asJSON bool) error {
 	if asJSON {
 		type code struct {
 			Number  int    `json:"number"`
@@ -169,13 +195,13 @@ func printCodes(w io.Writer, asJSON bool) error {
 			Change  string `json:"change"`
 		}
 		var all []code
-		for _, c := range bootcode.All() {
+		for _, c := range codes {
 			all = append(all, code(c))
 		}
 		return printJSON(w, all)
 	}
 	var b strings.Builder
-	for _, c := range bootcode.All() {
+	for _, c := range codes {
 		kind := "code"
 		if c.Warning {
 			kind = "warning"
