@@ -49,6 +49,9 @@ func variable(role string) string {
 // Present tells whether there is anything to open with.
 func (i Identity) Present() bool { return len(i.keys) > 0 }
 
+// From is the variable or the file that it was read from; "" when absent.
+func (i Identity) From() string { return i.from }
+
 // absent is the error of needing an identity that is not there.
 func (i Identity) absent(role string) error {
 	hint := ""

@@ -42,18 +42,22 @@ type TreeInfo struct {
 	Throwaway bool
 }
 
-// ErrOtherCluster means that the output folder holds artifacts that those of this
-// build must not take the place of.
+// ErrOtherCluster means that the output folder holds another cluster's artifacts.
 var ErrOtherCluster = errors.New("of another cluster")
+
+// ErrStored means that the output folder holds artifacts whose keys a store keeps,
+// and that those of this build are to be thrown away.
+var ErrStored = errors.New("built with a store")
 
 // ErrForeign means that the output folder holds something imgforge did not make.
 var ErrForeign = errors.New("not made by imgforge")
 
 // NewTree begins an output folder. dir may be absent, empty, or one that imgforge
-// made: anything else is refused with [ErrForeign] and left alone, and the artifacts of
-// another cluster with [ErrOtherCluster]. It cleans up
-// after runs that were killed, and refuses to run beside one that is alive. The
-// caller ends it with [Tree.Commit] or [Tree.Abort].
+// made: anything else is refused with [ErrForeign] and left alone, the artifacts of
+// another cluster with [ErrOtherCluster], those that a throwaway build must not take
+// the place of with [ErrStored]. It cleans up after runs that were killed, and
+// refuses to run beside one that is alive. The caller ends it with [Tree.Commit] or
+// [Tree.Abort].
 func NewTree(dir string, info TreeInfo) (*Tree, error) {
 	resolved, err := resolve(dir)
 	if err != nil {

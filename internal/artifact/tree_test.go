@@ -328,12 +328,12 @@ func TestTreeSucceeds(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		before, after TreeInfo
-		refused       bool
+		refused       error
 	}{
-		{"the same cluster", nostromo, nostromo, false},
-		{"another cluster", nostromo, sulaco, true},
-		{"a throwaway one", nostromo, TreeInfo{Cluster: "nostromo", Throwaway: true}, true},
-		{"after a throwaway one", TreeInfo{Cluster: "nostromo", Throwaway: true}, sulaco, false},
+		{"the same cluster", nostromo, nostromo, nil},
+		{"another cluster", nostromo, sulaco, ErrOtherCluster},
+		{"a throwaway one", nostromo, TreeInfo{Cluster: "nostromo", Throwaway: true}, ErrStored},
+		{"after a throwaway one", TreeInfo{Cluster: "nostromo", Throwaway: true}, sulaco, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "out")
@@ -348,8 +348,8 @@ func TestTreeSucceeds(t *testing.T) {
 			if err == nil {
 				second.Abort()
 			}
-			if errors.Is(err, ErrOtherCluster) != c.refused {
-				t.Errorf("got %v, refused should be %t", err, c.refused)
+			if !errors.Is(err, c.refused) {
+				t.Errorf("got %v, want %v", err, c.refused)
 			}
 		})
 	}

@@ -76,7 +76,7 @@ func succeeds(dir string, info TreeInfo) error {
 	case m.Cluster != info.Cluster:
 		return fmt.Errorf("output folder %s holds artifacts %w, %q, and this one is %q; %s", dir, ErrOtherCluster, m.Cluster, info.Cluster, moveAway)
 	case info.Throwaway:
-		return fmt.Errorf("output folder %s holds artifacts of %q that were built with a store, and these are to be thrown away: %w; %s", dir, m.Cluster, ErrOtherCluster, moveAway)
+		return fmt.Errorf("output folder %s holds artifacts of %q %w, and these are to be thrown away; %s", dir, m.Cluster, ErrStored, moveAway)
 	}
 	return nil
 }

@@ -53,7 +53,8 @@ func newRender(app *forge.App) *cobra.Command {
 names. In the clear it lets each node of the role read its siblings' keys; --sealed encrypts each slot to the
 claim line of its node (imgforge claims), and --node prints one that carries a single node's secrets and nothing else.
 A sealed payload needs that line at the node's first boot: as kernel argument imgforge.claim=, or in the file
-/etc/imgforge/claim or /run/imgforge/claim. What the role shares is not sealed: for masters that is keys as well.`,
+/etc/imgforge/claim or /run/imgforge/claim. Keys that all nodes of a role share are sealed as well, in each slot;
+what you write under extra is not.`,
 		Example: "  imgforge render --role master > master.ign\n  imgforge render --node worker-1 --format cloud-init",
 		Args:    exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -17,7 +17,7 @@ func newPKI(app *forge.App) *cobra.Command {
 		Use:   "pki",
 		Short: "Make and keep the cluster's certificates and keys",
 		Args:  exact(),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  incomplete,
 	}
 	cmd.AddCommand(newPKIInit(app), newPKIIssue(app), newPKIStatus(app), newPKIRenew(app))
 	return cmd
@@ -74,7 +74,7 @@ func newPKIIssue(app *forge.App) *cobra.Command {
 
 func newPKIRenew(app *forge.App) *cobra.Command {
 	var src forge.Source
-	var within int
+	within := days(90)
 	cmd := &cobra.Command{
 		Use:   "renew [ID ...]",
 		Short: "Renew leaves: those named, or those that end within a number of days",
@@ -83,7 +83,7 @@ func newPKIRenew(app *forge.App) *cobra.Command {
 			if len(args) > 0 && cmd.Flags().Changed("within") {
 				return usagef("renew takes either names or --within")
 			}
-			lines, err := app.PKIRenew(cmd.Context(), src, args, within)
+			lines, err := app.PKIRenew(cmd.Context(), src, args, int(within))
 			if err != nil {
 				return err
 			}
@@ -92,13 +92,13 @@ func newPKIRenew(app *forge.App) *cobra.Command {
 		},
 	}
 	clusterFlags(cmd, &src)
-	cmd.Flags().IntVar(&within, "within", 90, "renew what ends within this many days")
+	cmd.Flags().Var(&within, "within", "renew what ends within this many days")
 	return cmd
 }
 
 func newPKIStatus(app *forge.App) *cobra.Command {
 	var src forge.Source
-	var threshold int
+	threshold := days(30)
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -106,7 +106,7 @@ func newPKIStatus(app *forge.App) *cobra.Command {
 		Args:  exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			src.In = cmd.InOrStdin()
-			st, err := app.PKIStatus(src, threshold)
+			st, err := app.PKIStatus(src, int(threshold))
 			if err != nil {
 				return err
 			}
@@ -126,7 +126,7 @@ func newPKIStatus(app *forge.App) *cobra.Command {
 		},
 	}
 	clusterFlags(cmd, &src)
-	cmd.Flags().IntVar(&threshold, "days", 30, "threshold in days")
+	cmd.Flags().Var(&threshold, "days", "threshold in days")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -146,7 +146,7 @@ func newSecret(app *forge.App) *cobra.Command {
 		Use:   "secret",
 		Short: "Keep secrets that the cluster file refers to by name",
 		Args:  exact(),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  incomplete,
 	}
 	cmd.AddCommand(newSecretSet(app), newSecretList(app))
 	return cmd
@@ -197,6 +197,9 @@ func newSecretList(app *forge.App) *cobra.Command {
 				return err
 			}
 			tell(cmd.OutOrStdout(), lines)
+			if len(lines) == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "the store has no secret that was set, and the cluster file asks for none")
+			}
 			return nil
 		},
 	}

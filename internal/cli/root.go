@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -148,6 +149,30 @@ func exact(names ...string) cobra.PositionalArgs {
 		}
 		return usagef("%s takes %s; see %s --help", cmd.CommandPath(), strings.Join(names, " and "), cmd.CommandPath())
 	}
+}
+
+// incomplete is what a command does that is nothing without one of those below it.
+func incomplete(cmd *cobra.Command, _ []string) error {
+	var below []string
+	for _, c := range cmd.Commands() {
+		below = append(below, c.Name())
+	}
+	return usagef("%s needs a command after it: %s; see %[1]s --help", cmd.CommandPath(), strings.Join(below, ", "))
+}
+
+// days is the flag of a number of days.
+type days int
+
+func (d *days) String() string { return strconv.Itoa(int(*d)) }
+func (d *days) Type() string   { return "number" }
+
+func (d *days) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return errors.New("it takes a whole number of days")
+	}
+	*d = days(n)
+	return nil
 }
 
 // clusterFlags adds the flags of every command that reads a cluster file.

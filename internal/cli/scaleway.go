@@ -27,7 +27,7 @@ func provider(use, short string, below ...*cobra.Command) *cobra.Command {
 			if len(args) > 0 {
 				return usagef("%s knows no provider %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
 			}
-			return cmd.Help()
+			return incomplete(cmd, nil)
 		},
 	}
 	cmd.AddCommand(below...)

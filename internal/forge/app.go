@@ -48,7 +48,7 @@ func (s Source) read() (string, []byte, error) {
 	if s.Example != "" {
 		data, err := examples.Read(s.Example)
 		if err != nil {
-			return "", nil, err
+			return "", nil, invalid("", err.Error(), "see imgforge build --help")
 		}
 		return s.Example + ".yaml", data, nil
 	}

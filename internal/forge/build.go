@@ -49,7 +49,7 @@ func (r *BuildResult) Summary() []string {
 		fmt.Sprintf("manifest.json, SHA256SUMS and %s to serve in %s", Counted(r.Fetched, "file"), filepath.Join(r.Out, artifact.Public)),
 		"these can boot until " + r.LatestBoot,
 	}
-	out = append(out, "keep "+r.Out+" out of git: what machines boot from holds keys in the clear")
+	out = append(out, fmt.Sprintf("keep %q out of git: what machines boot from holds keys in the clear", r.Out))
 	if r.Throwaway {
 		out = append(out, "built with a throwaway store: look at it, do not boot it; start your own with `imgforge init`")
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,7 +86,24 @@ func (c *cluster) patients(o DoctorOptions) ([]plan.Node, error) {
 	if o.Address != "" && len(out) != 1 {
 		return nil, invalid("", fmt.Sprintf("one address is not that of %d nodes", len(out)), "write --address with a single --node")
 	}
+	if o.Address != "" && !dialable(address(out[0], o.Address)) {
+		return nil, invalid("", fmt.Sprintf("%q is no address to dial", o.Address), "write --address HOST, or HOST:PORT with a port from 1 to 65535")
+	}
 	return out, nil
+}
+
+// dialable tells an address from what no network could make one of: with that, it
+// would be the node that seems to be at fault.
+func dialable(at string) bool {
+	host, port, err := net.SplitHostPort(at)
+	if err != nil || host == "" {
+		return false
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return false
+	}
+	_, err = netip.ParseAddr(host)
+	return err == nil || !strings.ContainsAny(host, ":/?#@ ")
 }
 
 // address is where the status of a node is served.

@@ -43,6 +43,13 @@ func TestPatients(t *testing.T) {
 		{DoctorOptions{Nodes: []string{"worker-2", "master-1"}}, "master-1 worker-2"},
 		{DoctorOptions{Nodes: []string{"worker-2"}, Address: "h"}, "worker-2"},
 		{DoctorOptions{All: true, Address: "h"}, ""},
+		{DoctorOptions{Nodes: []string{"master-1"}, Address: "127.0.0.1:foo"}, ""},
+		{DoctorOptions{Nodes: []string{"master-1"}, Address: "127.0.0.1:0"}, ""},
+		{DoctorOptions{Nodes: []string{"master-1"}, Address: "127.0.0.1:65536"}, ""},
+		{DoctorOptions{Nodes: []string{"master-1"}, Address: ":9440"}, ""},
+		{DoctorOptions{Nodes: []string{"master-1"}, Address: "https://127.0.0.1:9440"}, ""},
+		{DoctorOptions{Nodes: []string{"master-1"}, Address: "2001:db8::1"}, "master-1"},
+		{DoctorOptions{Nodes: []string{"master-1"}, Address: "tunnel.local:19440"}, "master-1"},
 	}
 	for _, tt := range tests {
 		var names []string

@@ -45,6 +45,11 @@ func (a *App) pkiInit(ctx context.Context, src Source, issue bool) ([]string, er
 		return nil, err
 	}
 	var lines []string
+	for _, id := range []pki.Identity{ids.Leaf, ids.Authority} {
+		if !slices.Contains(made, id.From()) {
+			lines = append(lines, "uses the identity that is there: "+id.From())
+		}
+	}
 	for _, path := range made {
 		lines = append(lines, "made identity "+path+": keep a copy somewhere safe, and out of git")
 	}

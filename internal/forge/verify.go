@@ -35,10 +35,7 @@ func (a *App) Verify(src Source, dir string) (*Verification, error) {
 	if err != nil {
 		return nil, err
 	}
-	secrets, why, err := a.secretsToFind(src)
-	if err != nil {
-		return nil, err
-	}
+	secrets, why := a.secretsToFind(src)
 	verdict, err := artifact.Verify(dir, artifact.VerifyOptions{Secrets: secrets, Expand: expand})
 	if err != nil {
 		return nil, err
@@ -48,8 +45,8 @@ func (a *App) Verify(src Source, dir string) (*Verification, error) {
 	if err := a.compare(v, src, dir); err != nil {
 		return nil, err
 	}
-	if why != "" {
-		v.skipped("the public part was not searched for secrets", why)
+	if why != nil {
+		v.skipped("the public part was not searched for secrets", why.Error())
 	} else {
 		v.did("the public part was searched for %s of the store", Counted(v.Searched, "secret"))
 		if v.TooShort > 0 {
@@ -100,7 +97,12 @@ func checkOutput(dir string) error {
 			return fmt.Errorf("%s is one part of an output folder: name the folder above, %s", dir, filepath.Dir(clean))
 		}
 	}
-	return nil
+	for _, part := range []string{artifact.Public, artifact.Secret} {
+		if _, err := os.Stat(filepath.Join(dir, part, artifact.ManifestName)); !errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is no output folder: run `imgforge build`", dir)
 }
 
 // compare checks that an output folder is of this cluster and of this store.
@@ -144,31 +146,32 @@ func (a *App) compare(v *Verification, src Source, dir string) error {
 	return nil
 }
 
-// secretsToFind opens the store when there is one; why says what kept it closed.
-func (a *App) secretsToFind(src Source) (secrets [][]byte, why string, err error) {
+// secretsToFind opens what the store keeps for nodes; why says what kept it closed:
+// without identity or store, the rest of an output folder can be checked all the same.
+func (a *App) secretsToFind(src Source) (secrets [][]byte, why error) {
 	c, st, err := a.open(src)
 	if err != nil {
-		return nil, err.Error(), nil
+		return nil, err
 	}
 	for _, cert := range c.plan.Certificates {
 		key, err := st.PrivateKey(cert.ID)
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		secrets = append(secrets, key)
 	}
 	for _, k := range c.plan.Keys {
 		s, err := st.Secret(k.ID)
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		secrets = append(secrets, s)
 	}
 	signer, err := st.AuthorityKey(pki.KubeletSigner)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	return append(secrets, signer), "", nil
+	return append(secrets, signer), nil
 }
 
 // expand opens a payload for the search.
