@@ -39,7 +39,15 @@ func newTest(app *forge.App) *cobra.Command {
 their power, and leaves a report: when each step was reached, counted from power-on, and what each check saw.
 
 Nodes are systemd-nspawn containers (root, on Debian) or virtual machines (qemu, no root), as the topology says; --list
-shows them. Everything that runs in them is built from the source tree: the first run takes long.`,
+shows them. Everything that runs in them is built from the source tree: the first run takes long.
+
+Without --topology it boots what imgforge build wrote. Of that it cannot boot, and refuses before it builds anything:
+  an os.family other than imgforge and debian; debian where the platform has no cidata drive (libvirt has one);
+  machines that are not amd64; addons.cni: none and addons.kubeProxy: false;
+  disks besides the root: etcd.dataDisk, and dataDisk and rootDisk of roles and nodes.
+A Kubernetes that differs from the lab's own is refused when that is built. Containers are asked as an operator asks,
+with imgforge kubeconfig: that takes the authority identity, and endpoint.access or network.operators. With --vm,
+os.family is imgforge.`,
 		Example: "  imgforge test --list\n  imgforge test --topology tinc-vip --report lab",
 		Args:    exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -57,7 +65,7 @@ shows them. Everything that runs in them is built from the source tree: the firs
 	cmd.Flags().BoolVar(&o.list, "list", false, "list the topologies")
 	cmd.Flags().StringVar(&o.report, "report", "lab-report", "folder for report.json, report.md and what the nodes wrote")
 	cmd.Flags().StringVar(&o.markdown, "markdown", "", "write report.md to this file too")
-	cmd.Flags().StringVar(&o.source, "source", ".", "source tree of imgforge, at or below")
+	cmd.Flags().StringVar(&o.source, "source", ".", "folder in imgforge's source tree, whose go.mod is there or above")
 	cmd.Flags().BoolVar(&o.keep, "keep", false, "keep the nodes until interrupted, and say how to look inside")
 	return cmd
 }
@@ -73,7 +81,7 @@ func listTopologies(w io.Writer) error {
 
 // runTest runs topologies one after the other and writes the report, also of a failure.
 func runTest(ctx context.Context, app *forge.App, o testOptions, out, progress io.Writer) error {
-	chosen, err := choose(app, o)
+	chosen, err := choose(ctx, app, o)
 	if err != nil {
 		return err
 	}
@@ -91,7 +99,7 @@ func runTest(ctx context.Context, app *forge.App, o testOptions, out, progress i
 }
 
 // choose lists what is to be booted: topologies by name, or what was built.
-func choose(app *forge.App, o testOptions) (chosen []lab.Topology, err error) {
+func choose(ctx context.Context, app *forge.App, o testOptions) (chosen []lab.Topology, err error) {
 	for _, name := range o.topologies {
 		t, err := lab.Find(name)
 		if err != nil {
@@ -106,7 +114,7 @@ func choose(app *forge.App, o testOptions) (chosen []lab.Topology, err error) {
 	if o.vm {
 		kind = lab.Machine
 	}
-	t, err := lab.FromOutput(lab.Built{Out: o.out, App: app, Source: o.cluster}, kind)
+	t, err := lab.FromOutput(ctx, lab.Built{Out: o.out, App: app, Source: o.cluster}, kind)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}

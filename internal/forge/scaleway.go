@@ -59,9 +59,6 @@ func (a *App) ScalewayUp(ctx context.Context, src Source, dry bool) (*Servers, e
 	if err != nil {
 		return nil, err
 	}
-	if err := c.checkDisks(); err != nil {
-		return nil, err
-	}
 	at, err := a.account(c, st)
 	if err != nil {
 		return nil, err

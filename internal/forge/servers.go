@@ -140,18 +140,3 @@ func edgeOf(p *plan.Plan, nodes []scaleway.Node) (string, netip.Addr) {
 	}
 	return plan.Proxy, shared
 }
-
-// checkDisks refuses device names that volumes do not get there: they are SCSI disks,
-// and a node would wait for another name until somebody looks.
-func (c *cluster) checkDisks() error {
-	for _, n := range existing(c.plan) {
-		if strings.HasPrefix(n.DataDisk, "/dev/vd") {
-			return invalidAt(c, "roles."+n.Role+".dataDisk", fmt.Sprintf("%s of %s is a name that no volume gets at scaleway, where block storage is a SCSI disk", n.DataDisk, n.Name),
-				"write /dev/sd"+n.DataDisk[len("/dev/vd"):])
-		}
-	}
-	if d := c.plan.Etcd.DataDisk; strings.HasPrefix(d, "/dev/vd") {
-		return invalidAt(c, "etcd.dataDisk", d+" is a name that no volume gets at scaleway, where block storage is a SCSI disk", "write /dev/sd"+d[len("/dev/vd"):])
-	}
-	return nil
-}

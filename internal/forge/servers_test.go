@@ -30,9 +30,9 @@ func TestWhatScalewayIsAskedFor(t *testing.T) {
 name: tiny
 platform: {provider: scaleway}
 network: {operators: [ana]}
-etcd: {dataDisk: /dev/vdb}
+etcd: {dataDisk: /dev/sdb}
 roles:
-  master: {count: 3, dataDisk: /dev/vdc, nodes: [{publicIP: 203.0.113.7}]}
+  master: {count: 3, dataDisk: /dev/sdc, nodes: [{publicIP: 203.0.113.7}]}
   worker: {count: 1, reserve: 4}
 `, `network tiny, subnet invalid Prefix, VIP invalid IP, edge "" invalid IP
 group master: TCP 655 from 0.0.0.0/0, UDP 655 from 0.0.0.0/0

@@ -14,8 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/imgforge/imgforge/internal/forge"
 )
 
 // operator is a person at a machine of their own, outside of the cluster: a
@@ -37,9 +35,9 @@ func (t *Trial) operator(ctx context.Context) (*operator, error) {
 		return nil, fmt.Errorf("make an operator's machine: %w", err)
 	}
 	// Through one that is inside the mesh, a node stands in for the operator's laptop.
-	data, inside, err := t.App.Kubeconfig(ctx, forge.KubeconfigOptions{Source: t.Source, User: "lab", For: 12 * time.Hour})
+	data, inside, err := Built{App: t.App, Source: t.Source}.kubeconfig(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("the lab asks the API as an operator does, with imgforge kubeconfig: %w", err)
+		return nil, err
 	}
 	if len(inside) > 0 {
 		o.netns = t.id + "-" + t.nodes[len(t.nodes)-1].Name

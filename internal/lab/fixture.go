@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -97,11 +96,6 @@ func (t *Trial) nodesOf(role string) (nodes []*Node) {
 
 // masters are the containers that run the control plane.
 func (t *Trial) masters() []*Node { return t.nodesOf(plan.Master) }
-
-// others are all containers but one.
-func (t *Trial) others(than *Node) []*Node {
-	return slices.DeleteFunc(slices.Clone(t.nodes), func(n *Node) bool { return n == than })
-}
 
 // PowerOn powers nodes on, all at once, and returns when the first got power.
 func PowerOn(ctx context.Context, nodes []*Node) (time.Time, error) {

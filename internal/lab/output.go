@@ -5,6 +5,9 @@ import (
 	"debug/buildinfo"
 	"errors"
 	"fmt"
+	"io/fs"
+	"strings"
+	"time"
 
 	"github.com/imgforge/imgforge/internal/forge"
 	"github.com/imgforge/imgforge/internal/plan"
@@ -19,9 +22,13 @@ type Built struct {
 
 // FromOutput is the topology of what lies in an output folder: its nodes that are
 // not reserved, each with the payload that a machine of its name would get, as
-// containers or virtual machines.
-func FromOutput(b Built, kind string) (Topology, error) {
+// containers or virtual machines. What the lab cannot show is refused here, before
+// anything is built.
+func FromOutput(ctx context.Context, b Built, kind string) (Topology, error) {
 	p, err := readPlan(b.Out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Topology{}, fmt.Errorf("%s holds nothing that imgforge build wrote: run `imgforge build`, or name its folder with --out", b.Out)
+	}
 	if err != nil {
 		return Topology{}, fmt.Errorf("read what imgforge build wrote to %s: %w", b.Out, err)
 	}
@@ -34,6 +41,8 @@ func FromOutput(b Built, kind string) (Topology, error) {
 			return Topology{}, err
 		}
 		play = playOutputMachines
+	} else if _, _, err := b.kubeconfig(ctx); err != nil {
+		return Topology{}, err
 	}
 	count := 0
 	for _, n := range p.Nodes {
@@ -45,11 +54,11 @@ func FromOutput(b Built, kind string) (Topology, error) {
 	return Topology{Name: p.Cluster, About: about, Kind: kind, Built: &b, Play: play}, nil
 }
 
-// bootable refuses what the lab has no operating system for.
+// bootable refuses what the lab has no operating system, provider or disk for.
 func bootable(p *plan.Plan) error {
 	switch {
 	case p.OS.Family != "imgforge" && p.OS.Family != "debian":
-		return fmt.Errorf("its own image boots the payloads of os.family %s, and the lab has none: it can show the same cluster with os.family: imgforge (or debian), "+
+		return fmt.Errorf("the lab has no image of os.family %s to boot: it can show the same cluster with os.family: imgforge (or debian), "+
 			"which differs in the operating system's own files alone", p.OS.Family)
 	case p.OS.Format == "cloud-init" && p.Platform.Drive != "cidata":
 		return fmt.Errorf("platform %s hands cloud-init its data through a service that the lab does not have: it can show the same cluster with platform.provider: libvirt, which reads a drive",
@@ -59,7 +68,39 @@ func bootable(p *plan.Plan) error {
 	case p.Addons.CNI == "none" || !p.Addons.KubeProxy:
 		return errors.New("it leaves pods' network or Services to add-ons of your own, which the lab does not have: it can show the same cluster with addons.cni: flannel and addons.kubeProxy: true")
 	}
+	if paths := disksOf(p); len(paths) > 0 {
+		return fmt.Errorf("the lab's nodes have no disk besides their own root: it can show the same cluster without %s", strings.Join(paths, ", "))
+	}
 	return nil
+}
+
+// disksOf are the places in the cluster file that name a disk of their own.
+func disksOf(p *plan.Plan) (paths []string) {
+	disk := func(path, device, inherited string) {
+		if device != "" && device != inherited {
+			paths = append(paths, path)
+		}
+	}
+	disk("etcd.dataDisk", p.Etcd.DataDisk, "")
+	for _, r := range p.Roles {
+		disk("roles."+r.Name+".dataDisk", r.DataDisk, "")
+		disk("roles."+r.Name+".rootDisk", r.RootDisk, "")
+		for _, n := range p.NodesOf(r.Name) {
+			node := fmt.Sprintf("roles.%s.nodes[%d]", r.Name, n.Slot-1)
+			disk(node+".dataDisk", n.DataDisk, r.DataDisk)
+			disk(node+".rootDisk", n.RootDisk, r.RootDisk)
+		}
+	}
+	return paths
+}
+
+// kubeconfig is an operator's, of `imgforge kubeconfig`; lines say how to get inside, for a server that is there.
+func (b Built) kubeconfig(ctx context.Context) (data []byte, lines []string, err error) {
+	data, lines, err = b.App.Kubeconfig(ctx, forge.KubeconfigOptions{Source: b.Source, User: "lab", For: 12 * time.Hour})
+	if err != nil {
+		return nil, nil, fmt.Errorf("the lab asks the API as an operator does, with imgforge kubeconfig: %w", err)
+	}
+	return data, lines, nil
 }
 
 // sameKubernetes refuses a version that the lab has not: its images would carry the

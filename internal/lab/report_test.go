@@ -69,17 +69,20 @@ func TestReport(t *testing.T) {
 // What the lab has no operating system or provider for is refused in words that
 // say what it can show instead.
 func TestBootable(t *testing.T) {
-	all := plan.Addons{CNI: "flannel", KubeProxy: true}
+	all, own := plan.Addons{CNI: "flannel", KubeProxy: true}, plan.OS{Family: "imgforge", Format: "ignition", Arch: "amd64"}
 	for _, tc := range []struct {
 		name, says string
 		plan       plan.Plan
 	}{
-		{name: "its own base", plan: plan.Plan{Addons: all, OS: plan.OS{Family: "imgforge", Format: "ignition", Arch: "amd64"}}},
+		{name: "its own base", plan: plan.Plan{Addons: all, OS: own}},
 		{name: "debian with a drive", plan: plan.Plan{Addons: all, OS: plan.OS{Family: "debian", Format: "cloud-init"}, Platform: plan.Platform{Drive: "cidata"}}},
 		{name: "flatcar", says: "os.family: imgforge", plan: plan.Plan{OS: plan.OS{Family: "flatcar", Format: "ignition"}}},
 		{name: "debian on a cloud", says: "platform.provider: libvirt",
 			plan: plan.Plan{OS: plan.OS{Family: "debian", Format: "cloud-init"}, Platform: plan.Platform{Provider: "hetzner"}}},
 		{name: "another network for pods", says: "addons.cni: flannel", plan: plan.Plan{Addons: plan.Addons{CNI: "none", KubeProxy: true}, OS: plan.OS{Family: "imgforge"}}},
+		{name: "disks", says: "without etcd.dataDisk, roles.worker.dataDisk, roles.worker.nodes[1].rootDisk, roles.worker.nodes[2].dataDisk", plan: plan.Plan{Addons: all, OS: own,
+			Etcd: plan.Etcd{DataDisk: "/dev/vdb"}, Roles: []plan.Role{{Name: "master"}, {Name: "worker", DataDisk: "/dev/vdb"}},
+			Nodes: []plan.Node{{Role: "worker", Slot: 1, DataDisk: "/dev/vdb"}, {Role: "worker", Slot: 2, DataDisk: "/dev/vdb", RootDisk: "/dev/vda"}, {Role: "worker", Slot: 3, DataDisk: "/dev/vdc"}}}},
 		{name: "arm64", says: "amd64, not arm64", plan: plan.Plan{OS: plan.OS{Family: "imgforge", Format: "ignition", Arch: "arm64"}}},
 	} {
 		err := bootable(&tc.plan)

@@ -120,7 +120,7 @@ type Role struct {
 	Reserve  *int              `yaml:"reserve" doc:"Slots prepared for later: adding one of them changes no other node. When left out: 2 masters (0 for a single one, 7 slots at most), 0 proxies, 8 workers (0 without workers)." min:"0" max:"5000"`
 	Reboot   *Window           `yaml:"reboot" doc:"When nodes may reboot for updates, divided among them; left out, they do not reboot by themselves."`
 	PublicIP string            `yaml:"publicIP" doc:"Flexible public address of the role; proxies hold it through keepalived." format:"ip" eg:"51.15.132.63"`
-	DataDisk string            `yaml:"dataDisk" doc:"Block device for data, formatted as ext4 when empty and mounted at /var/lib/data." format:"device" eg:"/dev/vdb"`
+	DataDisk string            `yaml:"dataDisk" doc:"Block device for data, formatted as ext4 when empty and mounted at /var/lib/data." format:"device" eg:"/dev/sdb"`
 	RootDisk string            `yaml:"rootDisk" doc:"Disk the OS is installed on, for metal." format:"device" eg:"/dev/nvme0n1"`
 	Type     string            `yaml:"type" doc:"Machine type at the provider." eg:"PRO2-XXS"`
 	Labels   map[string]string `yaml:"labels" doc:"Kubernetes labels of the role's nodes." eg:"{tier: edge}"`
@@ -160,7 +160,7 @@ type Node struct {
 type Etcd struct {
 	Founded     bool   `yaml:"founded" doc:"Set it to true after the first Ready: payloads made from then on can never found a second cluster." default:"false"`
 	RestoreFrom string `yaml:"restoreFrom" doc:"Snapshot to restore when no master has data any more: a path on the node or an s3 or https URL. Nothing restores it by itself yet: masters without data then stop with boot code 519." eg:"/var/lib/imgforge/snapshots/latest.db.age"`
-	DataDisk    string `yaml:"dataDisk" doc:"Block device for etcd's data alone, formatted as ext4 when empty." format:"device" eg:"/dev/vdc"`
+	DataDisk    string `yaml:"dataDisk" doc:"Block device for etcd's data alone, formatted as ext4 when empty." format:"device" eg:"/dev/sdb"`
 }
 
 // Ingress is what the proxies forward.

@@ -164,11 +164,14 @@ func (k *check) peers() int {
 	return n
 }
 
-// disks checks that no disk has two uses on one node.
+// disks checks that a disk can exist at the provider, and that none has two uses on one node.
 func (k *check) disks() {
+	k.volume("etcd.dataDisk", k.Etcd.DataDisk)
 	for _, r := range k.roles() {
+		k.volume(r.path+".dataDisk", r.DataDisk)
 		k.oneUse(r, r.path, r.RootDisk, r.DataDisk, "")
 		for i, n := range r.Nodes {
+			k.volume(item(r.path+".nodes", i)+".dataDisk", n.DataDisk)
 			root, data := n.RootDisk, n.DataDisk
 			if root == "" {
 				root = r.RootDisk
@@ -181,6 +184,19 @@ func (k *check) disks() {
 			}
 		}
 	}
+}
+
+// volume refuses a device name that no volume gets at Scaleway: a node would wait
+// for it until somebody looks.
+func (k *check) volume(path, device string) {
+	name, virtio := strings.CutPrefix(device, "/dev/vd")
+	if k.Platform.Provider != "scaleway" || !virtio {
+		return
+	}
+	if name == "a" {
+		name = "b" // the first disk is the root volume
+	}
+	k.err(path, quote(device)+" is a name that no volume gets on scaleway, where block storage is a SCSI disk", "write /dev/sd"+name)
 }
 
 func (k *check) oneUse(r role, path, root, data, own string) {
