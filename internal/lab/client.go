@@ -29,9 +29,11 @@ type operator struct {
 
 // operator makes the operator's machine and the kubeconfig.
 func (t *Trial) operator(ctx context.Context) (*operator, error) {
-	o := &operator{trial: t, netns: t.id + "-operator", kubeconfig: filepath.Join(t.work, "cluster", "kubeconfig")}
-	t.later("network namespace "+o.netns, func(ctx context.Context) error { return t.removeNamespace(ctx, o.netns) })
-	if _, err := t.wire.plug(ctx, o.netns, t.operatorAddress()); err != nil {
+	// Not by o.netns, which may become that of a node below.
+	own := t.id + "-operator"
+	o := &operator{trial: t, netns: own, kubeconfig: filepath.Join(t.work, "cluster", "kubeconfig")}
+	t.later("network namespace "+own, func(ctx context.Context) error { return t.removeNamespace(ctx, own) })
+	if _, err := t.wire.plug(ctx, own, t.operatorAddress()); err != nil {
 		return nil, fmt.Errorf("make an operator's machine: %w", err)
 	}
 	// Through one that is inside the mesh, a node stands in for the operator's laptop.
