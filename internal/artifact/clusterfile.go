@@ -1,6 +1,10 @@
 package artifact
 
-import "fmt"
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
 
 // ClusterFile is /etc/imgforge/cluster.json: what the node helper needs of the
 // plan. It is the same on every node of a role and holds no secret.
@@ -77,4 +81,13 @@ func ParseClusterFile(data []byte) (ClusterFile, error) {
 		return ClusterFile{}, fmt.Errorf("parse cluster.json: %w", err)
 	}
 	return c, nil
+}
+
+// ReadClusterFile is the cluster.json below root, "/" on a node.
+func ReadClusterFile(root string) (ClusterFile, error) {
+	data, err := os.ReadFile(filepath.Join(root, ClusterFilePath))
+	if err != nil {
+		return ClusterFile{}, err
+	}
+	return ParseClusterFile(data)
 }

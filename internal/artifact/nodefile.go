@@ -3,6 +3,8 @@ package artifact
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 )
 
 // NodeFile is /etc/imgforge/node.json: who this node is. It holds no secret,
@@ -53,6 +55,15 @@ func ParseNodeFile(data []byte) (NodeFile, error) {
 		return NodeFile{}, fmt.Errorf("parse node.json: %w", err)
 	}
 	return n, nil
+}
+
+// ReadNodeFile is the node.json below root, "/" on a node.
+func ReadNodeFile(root string) (NodeFile, error) {
+	data, err := os.ReadFile(filepath.Join(root, NodeFilePath))
+	if err != nil {
+		return NodeFile{}, err
+	}
+	return ParseNodeFile(data)
 }
 
 func checkNodeFile(n NodeFile) error {

@@ -225,11 +225,7 @@ func (h host) claimed() (claimed, error) {
 }
 
 func (h host) nodeFile() (artifact.NodeFile, error) {
-	data, err := os.ReadFile(h.path(artifact.NodeFilePath))
-	if err != nil {
-		return artifact.NodeFile{}, err
-	}
-	return artifact.ParseNodeFile(data)
+	return artifact.ReadNodeFile(h.root)
 }
 
 // checkIdentity proves that the files in place are those of node.

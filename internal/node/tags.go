@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -54,11 +53,7 @@ func metadataOf(provider string) (metadata, bool) {
 
 // provider is where the plan says that this machine runs; "" when the payload does not tell.
 func (h host) provider() string {
-	data, err := os.ReadFile(h.path(artifact.ClusterFilePath))
-	if err != nil {
-		return ""
-	}
-	c, err := artifact.ParseClusterFile(data)
+	c, err := artifact.ReadClusterFile(h.root)
 	if err != nil {
 		return "" // who needs the file will say so
 	}

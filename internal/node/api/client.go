@@ -246,6 +246,3 @@ func (c *Client) Evict(ctx context.Context, ref Ref, body []byte) error {
 	r.path, r.body = r.path+"/eviction", body
 	return c.call(ctx, r, nil)
 }
-
-// Kept tells whether the API server wants the same to be asked later.
-func Kept(err error) bool { return Refused(err).is(http.StatusTooManyRequests) }

@@ -90,19 +90,12 @@ func load(o Options) (*applier, error) {
 		o.Now = time.Now
 	}
 	a := &applier{o: o, started: o.Now(), settled: map[string]bool{}, said: map[int]string{}}
-	data, err := os.ReadFile(filepath.Join(o.Root, artifact.NodeFilePath))
+	me, err := artifact.ReadNodeFile(o.Root)
 	if err != nil {
 		return nil, fmt.Errorf("read who this node is: %w", err)
 	}
-	me, err := artifact.ParseNodeFile(data)
-	if err != nil {
-		return nil, err
-	}
-	if data, err = os.ReadFile(filepath.Join(o.Root, artifact.ClusterFilePath)); err != nil {
+	if a.cluster, err = artifact.ReadClusterFile(o.Root); err != nil {
 		return nil, fmt.Errorf("read what the cluster is: %w", err)
-	}
-	if a.cluster, err = artifact.ParseClusterFile(data); err != nil {
-		return nil, err
 	}
 	if a.cluster.Addons == nil {
 		return nil, fmt.Errorf("%s does not say which add-ons to apply", artifact.ClusterFilePath)

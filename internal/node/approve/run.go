@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -76,13 +74,10 @@ func load(o Options) (*approver, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	data, err := os.ReadFile(filepath.Join(o.Root, artifact.ClusterFilePath))
-	if err != nil {
-		return nil, fmt.Errorf("read what the cluster is: %w", err)
-	}
 	a := &approver{o: o, warned: map[string]string{}}
-	if a.cluster, err = artifact.ParseClusterFile(data); err != nil {
-		return nil, err
+	var err error
+	if a.cluster, err = artifact.ReadClusterFile(o.Root); err != nil {
+		return nil, fmt.Errorf("read what the cluster is: %w", err)
 	}
 	a.client, err = api.New(o.Root)
 	return a, err

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,7 +28,7 @@ const (
 	pkiPath      = "/etc/kubernetes/pki/etcd"
 	dataPath     = "/var/lib/etcd"
 	memoryPath   = "/var/lib/imgforge/etcd.json"
-	clusterPath  = "/etc/imgforge/cluster.json"
+	clusterPath  = artifact.ClusterFilePath
 	markName     = "imgforge.json" // in the data folder
 )
 
@@ -95,20 +94,13 @@ func load(o Options) (*node, error) {
 	o.Timeout, o.Pace, o.Rest = cmp.Or(o.Timeout, 5*time.Second), cmp.Or(o.Pace, 500*time.Millisecond), cmp.Or(o.Rest, 20*time.Second)
 	o.Grace = cmp.Or(o.Grace, 20*time.Second)
 	n := &node{o: o, addresses: map[string]string{}, silent: map[string]bool{}, fault: func(string) error { return nil }}
-	data, err := os.ReadFile(n.path(artifact.NodeFilePath))
+	me, err := artifact.ReadNodeFile(o.Root)
 	if err != nil {
 		return nil, fmt.Errorf("read who this node is: %w", err)
 	}
-	me, err := artifact.ParseNodeFile(data)
+	c, err := artifact.ReadClusterFile(o.Root)
 	if err != nil {
-		return nil, err
-	}
-	if data, err = os.ReadFile(n.path(clusterPath)); err != nil {
 		return nil, fmt.Errorf("read what the cluster is: %w", err)
-	}
-	c, err := artifact.ParseClusterFile(data)
-	if err != nil {
-		return nil, err
 	}
 	n.token, n.founded, n.restore, n.slot, n.address = c.Etcd.Token, c.Etcd.Founded, c.Etcd.RestoreFrom != "", me.Slot, me.Address
 	var founders []string

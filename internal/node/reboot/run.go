@@ -102,18 +102,13 @@ func looks(ctx context.Context, o Options, own *own, masters *arbiter) time.Dura
 }
 
 func identity(root string) (me artifact.NodeFile, c artifact.ClusterFile, err error) {
-	data, err := os.ReadFile(filepath.Join(root, artifact.NodeFilePath))
-	if err != nil {
+	if me, err = artifact.ReadNodeFile(root); err != nil {
 		return me, c, fmt.Errorf("read who this node is: %w", err)
 	}
-	if me, err = artifact.ParseNodeFile(data); err != nil {
-		return me, c, err
-	}
-	if data, err = os.ReadFile(filepath.Join(root, artifact.ClusterFilePath)); err != nil {
+	if c, err = artifact.ReadClusterFile(root); err != nil {
 		return me, c, fmt.Errorf("read what the cluster is: %w", err)
 	}
-	c, err = artifact.ParseClusterFile(data)
-	return me, c, err
+	return me, c, nil
 }
 
 func newArbiter(o Options, c artifact.ClusterFile) (*arbiter, error) {

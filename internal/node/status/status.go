@@ -79,15 +79,9 @@ func open(o Options) (*page, error) {
 		o.Now = time.Now
 	}
 	p := &page{o: o}
-	data, err := os.ReadFile(filepath.Join(o.Root, artifact.NodeFilePath))
-	if err == nil {
-		p.node, err = artifact.ParseNodeFile(data)
-	}
-	if err != nil {
-		return nil, bootcode.Fail(bootcode.NodeUnread, "%v", err)
-	}
-	if data, err = os.ReadFile(filepath.Join(o.Root, artifact.ClusterFilePath)); err == nil {
-		p.cluster, err = artifact.ParseClusterFile(data)
+	var err error
+	if p.node, err = artifact.ReadNodeFile(o.Root); err == nil {
+		p.cluster, err = artifact.ReadClusterFile(o.Root)
 	}
 	if err != nil {
 		return nil, bootcode.Fail(bootcode.NodeUnread, "%v", err)

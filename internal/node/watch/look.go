@@ -35,15 +35,9 @@ type looker struct {
 // newLooker reads who this node is.
 func newLooker(o Options) (*looker, error) {
 	l := &looker{o: o}
-	data, err := os.ReadFile(filepath.Join(o.Root, artifact.NodeFilePath))
-	if err == nil {
-		l.node, err = artifact.ParseNodeFile(data)
-	}
-	if err == nil {
-		data, err = os.ReadFile(filepath.Join(o.Root, artifact.ClusterFilePath))
-	}
-	if err == nil {
-		l.cluster, err = artifact.ParseClusterFile(data)
+	var err error
+	if l.node, err = artifact.ReadNodeFile(o.Root); err == nil {
+		l.cluster, err = artifact.ReadClusterFile(o.Root)
 	}
 	if err != nil {
 		return nil, bootcode.Fail(bootcode.NodeUnread, "%v", err)
