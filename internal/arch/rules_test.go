@@ -44,7 +44,7 @@ var allowed = map[string][]string{
 	"internal/forge": {"internal/report", "internal/artifact", "internal/spec", "internal/plan", "internal/payload",
 		"profiles", "profiles/addons", "pki", "images", "internal/scaleway", "internal/bootcode", "examples"},
 	"internal/cli":      {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/lab", "internal/bootcode", "internal/toolchain", "examples"},
-	"internal/lab":      {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/bootcode", "internal/artifact"},
+	"internal/lab":      {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/bootcode", "internal/artifact", "profiles/addons"},
 	"cmd/imgforge":      {"internal/cli"},
 	"cmd/imgforge-node": {"internal/node"},
 }

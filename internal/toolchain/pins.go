@@ -45,6 +45,10 @@ func pins() map[string]pin {
 		"cni-loopback":   cni("main/loopback"),
 		"cni-portmap":    cni("meta/portmap"),
 
+		// What others make a cluster with, of the same version. Its module is its own: another
+		// program in Kubernetes' would have all of them built again.
+		"kubeadm": {module: "kubeadm", pkg: "k8s.io/kubernetes/cmd/kubeadm", ldflags: versioned},
+
 		"kube-apiserver":          kubernetes("kube-apiserver"),
 		"kube-controller-manager": kubernetes("kube-controller-manager"),
 		"kube-proxy":              kubernetes("kube-proxy"),
@@ -62,6 +66,8 @@ func cni(plugin string) pin {
 // kubernetes is a program of Kubernetes, told its version: without it the
 // API server calls itself v0.0.0 and refuses to emulate any.
 func kubernetes(name string) pin {
-	return pin{module: "kubernetes", pkg: "k8s.io/kubernetes/cmd/" + name,
-		ldflags: "-X k8s.io/component-base/version.gitVersion=v1.36.3 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"}
+	return pin{module: "kubernetes", pkg: "k8s.io/kubernetes/cmd/" + name, ldflags: versioned}
 }
+
+// versioned tells a program of Kubernetes its version.
+const versioned = "-X k8s.io/component-base/version.gitVersion=v1.36.3 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
