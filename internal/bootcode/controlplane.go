@@ -7,6 +7,8 @@ const (
 	LeafForeign      = 603
 	LeafEnded        = 604
 	LeafExpiring     = 605
+	DiskFull         = 606
+	DiskFilling      = 607
 	KubeletDown      = 611
 	APISilent        = 612
 	APIForeign       = 613
@@ -33,6 +35,12 @@ var controlPlaneCodes = [...]Code{
 	{LeafExpiring, "leaf-expiring", "kubelet", true,
 		"certificates of this node end within 30 days, and after that it cannot boot",
 		"run `imgforge pki renew`, render again, and replace the machines one at a time, each with an empty disk and the new payload"},
+	{DiskFull, "disk-full", "kubelet", false,
+		"a file system of this node is full, so that etcd, containerd or the kubelet can write no more",
+		"make room: enlarge the disk, or delete what fills it, such as a volume of a pod on this node; this node goes on by itself, etcd of a master too; or replace the machine by one with a larger disk and the same payload"},
+	{DiskFilling, "disk-filling", "kubelet", true,
+		"a file system of this node is nearly full: the kubelet evicts pods to make room",
+		"see which pods write so much to this node, or replace the machine by one with a larger disk and the same payload"},
 	{KubeletDown, "kubelet-down", "kubelet", false,
 		"the kubelet of this node does not run, or is not healthy",
 		"see why: it is the kubelet's own last word; a flag or setting in it is that of kubernetes.extraArgs in the cluster file"},

@@ -15,9 +15,12 @@ func decideKubelet(f Facts, mesh, images, control Word) Word {
 		return behind(step.Kubelet, step.Time)
 	}
 	leaves, well := decideLeaves(f)
+	room := decideDisks(f.Disks)
 	switch {
 	case !well:
 		return leaves
+	case !room.well():
+		return room
 	case !images.well() && (images.Code == bootcode.ContainerdDown || images.Code == bootcode.ProgramMissing):
 		return behind(step.Kubelet, step.Images)
 	case !mesh.well(): // systemd starts the kubelet behind it
@@ -34,8 +37,10 @@ func decideKubelet(f Facts, mesh, images, control Word) Word {
 	if w := decideNode(f); w.Outcome != Reached {
 		return w
 	}
-	if leaves.Code != 0 {
-		return leaves
+	for _, w := range []Word{room, leaves} {
+		if w.Outcome == Warned {
+			return w
+		}
 	}
 	return decideNode(f)
 }

@@ -32,6 +32,7 @@ func wellNode() Facts {
 		Mesh:    Mesh{Kind: tinc, Interface: "mesh0", Address: true, Asked: 6, Answered: 1, Hubs: []Hub{{Name: "master_2", Where: "10.9.0.2:655"}}},
 		Images:  Images{Count: 7},
 		Leaves:  []leaf.State{{Path: "/etc/kubernetes/pki/kubelet.crt", NotAfter: noon.AddDate(0, 0, 31)}},
+		Disks:   []Disk{{Path: "/", Size: 20 << 30, Free: 10 << 30, Files: 1000, FilesFree: 900}, {Path: "/var/lib/etcd", Size: 8 << 30, Free: 4 << 30}},
 		Kubelet: Kubelet{Healthy: true},
 		API:     API{Status: 200, Ready: true},
 		Parts:   []Part{part("etcd"), part(apiServer), part("kube-controller-manager"), part("kube-scheduler")},
@@ -110,6 +111,11 @@ func situations() []situation {
 		}, bootcode.LeafForeign, Final, "/etc/kubernetes/pki/etcd/ca.crt", true},
 		{"an ended leaf", true, func(f *Facts) { f.Leaves[0].NotAfter = noon.Add(-time.Minute); f.API = API{} }, bootcode.LeafEnded, Final, "ended on 2031-05-04 11:59 UTC", true},
 		{"a leaf that ends soon", true, func(f *Facts) { f.Leaves[0].NotAfter = noon.AddDate(0, 0, 29) }, bootcode.LeafExpiring, Warned, "ends on 2031-06-02 12:00 UTC", true},
+
+		{"a full disk", false, func(f *Facts) { f.Disks[1].Free = 12 << 20 }, bootcode.DiskFull, Final, "the file system of /var/lib/etcd has 12 MiB left of 8192 MiB", true},
+		{"no more files", true, func(f *Facts) { f.Disks[0].FilesFree = 0 }, bootcode.DiskFull, Final, "the file system of / takes no more files", false},
+		{"a disk that fills", true, func(f *Facts) { f.Disks[0].Free = 1 << 30 }, bootcode.DiskFilling, Warned, "the file system of / has 1024 MiB left of 20480 MiB", true},
+		{"few more files", true, func(f *Facts) { f.Disks[0].FilesFree = 40 }, bootcode.DiskFilling, Warned, "takes 40 more files, it has 960", false},
 
 		{"a dead kubelet", true, func(f *Facts) {
 			f.Kubelet = Kubelet{Why: `kubelet.service is activating (auto-restart): run.go:72] "command failed" err="failed to parse kubelet flag: unknown flag: --foo"`}

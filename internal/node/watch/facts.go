@@ -18,6 +18,7 @@ type Facts struct {
 
 	Mesh    Mesh
 	Images  Images
+	Disks   []Disk
 	Leaves  []leaf.State
 	Kubelet Kubelet
 	API     API
