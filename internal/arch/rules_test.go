@@ -18,11 +18,16 @@ var allowed = map[string][]string{
 	"internal/plan":     {"internal/spec", "internal/report"},
 	// A document is made of artifact's files and slots, and rendering reports
 	// problems at the user's own line.
-	"internal/payload":  {"internal/artifact", "internal/report"},
-	"profiles":          {"internal/plan", "internal/payload", "internal/artifact"},
-	"pki":               {"internal/plan", "internal/artifact", "pki/tinc"},
-	"pki/tinc":          nil,
-	"images":            {"internal/artifact"},
+	"internal/payload": {"internal/artifact", "internal/report"},
+	"profiles":         {"internal/plan", "internal/payload", "internal/artifact"},
+	"pki":              {"internal/plan", "internal/artifact", "pki/tinc"},
+	"pki/tinc":         nil,
+	"images":           {"internal/artifact"},
+	"images/squashfs":  nil,
+	"images/deb":       nil,
+	// What they pack are formats of their own.
+	"images/sysext":     {"images/squashfs", "images/deb", "internal/artifact"},
+	"images/bundle":     {"images/deb", "internal/artifact"},
 	"internal/scaleway": {"internal/artifact"},
 	"internal/bootcode": nil,
 	// What masters apply is a template like what nodes carry, so it stands with those;

@@ -1,0 +1,71 @@
+package bench
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/imgforge/imgforge/images/squashfs"
+	"github.com/imgforge/imgforge/internal/testtool"
+)
+
+// BenchmarkSquashfs packs the programs of a node as imgforge and as mksquashfs do,
+// with zstd at mksquashfs's own level. Aim: 1.5 or less of its time; size-ratio tells
+// that one is not quicker by packing worse.
+func BenchmarkSquashfs(b *testing.B) {
+	mksquashfs := testtool.Path(b, "mksquashfs")
+	dir := b.TempDir()
+	tree := filepath.Join(dir, "tree")
+	if err := os.Mkdir(tree, 0o755); err != nil {
+		b.Fatal(err)
+	}
+	var entries []squashfs.Entry
+	for _, name := range []string{"kubelet", "kubectl", "containerd", "etcd"} {
+		data, err := os.ReadFile(testtool.Path(b, name))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(tree, name), data, 0o755); err != nil {
+			b.Fatal(err)
+		}
+		entries = append(entries, squashfs.Bytes(name, 0o755, data))
+	}
+	ours, theirs := filepath.Join(dir, "ours.raw"), filepath.Join(dir, "theirs.raw")
+	var us, them time.Duration
+	for b.Loop() {
+		us += timed(func() { pack(b, ours, entries) })
+		them += timed(func() {
+			cmd := exec.Command(mksquashfs, tree, theirs, "-comp", "zstd", "-noappend", "-no-progress", "-quiet", "-all-root")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				b.Fatalf("%v\n%s", err, out)
+			}
+		})
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(us.Seconds()/float64(b.N), "imgforge-s")
+	b.ReportMetric(them.Seconds()/float64(b.N), "mksquashfs-s")
+	b.ReportMetric(us.Seconds()/them.Seconds(), "ratio")
+	b.ReportMetric(size(b, ours)/size(b, theirs), "size-ratio")
+}
+
+func pack(b *testing.B, path string, entries []squashfs.Entry) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR, fs.FileMode(0o644))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := squashfs.Write(f, entries, squashfs.Options{}); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func size(b *testing.B, path string) float64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return float64(info.Size())
+}
