@@ -23,6 +23,10 @@ var allowed = map[string][]string{
 	"pki":              {"internal/plan", "internal/artifact", "pki/tinc"},
 	"pki/tinc":         nil,
 	"images":           {"internal/artifact"},
+	"images/cache":     {"internal/artifact"},
+	"images/catalog":   {"images/cache"},
+	"images/registry":  {"images/cache"},
+	"images/lock":      {"internal/artifact", "images/cache", "images/catalog", "images/registry"},
 	"images/squashfs":  nil,
 	"images/deb":       nil,
 	// What they pack are formats of their own.
