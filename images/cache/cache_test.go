@@ -65,6 +65,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(&counted{w, s}, r, "", time.Time{}, bytes.NewReader(data))
 }
 
+func (s *server) requests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.asked)
+}
+
 type counted struct {
 	http.ResponseWriter
 	s *server
