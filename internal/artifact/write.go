@@ -19,7 +19,19 @@ const tempPattern = ".imgforge-tmp-*"
 // whatever encode writes, or leaves what was there before. The bytes go to a
 // temporary file in the same folder, which is flushed to the disk and renamed;
 // on any error the temporary file is removed. The folder must exist.
-func WriteFile(path string, mode fs.FileMode, encode func(io.Writer) error) (err error) {
+func WriteFile(path string, mode fs.FileMode, encode func(io.Writer) error) error {
+	return WriteOpen(path, mode, func(f *os.File) error {
+		w := bufio.NewWriterSize(f, 64<<10)
+		if err := encode(w); err != nil {
+			return err
+		}
+		return w.Flush()
+	})
+}
+
+// WriteOpen is [WriteFile] for formats that are not written from beginning to end,
+// or have holes: fill gets the temporary file itself, open for reading and writing.
+func WriteOpen(path string, mode fs.FileMode, fill func(*os.File) error) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, tempPattern)
 	if err != nil {
@@ -35,11 +47,7 @@ func WriteFile(path string, mode fs.FileMode, encode func(io.Writer) error) (err
 	if err := f.Chmod(mode.Perm()); err != nil {
 		return explain("write", path, err)
 	}
-	w := bufio.NewWriterSize(f, 64<<10)
-	if err := encode(w); err != nil {
-		return explain("write", path, err)
-	}
-	if err := w.Flush(); err != nil {
+	if err := fill(f); err != nil {
 		return explain("write", path, err)
 	}
 	if err := f.Sync(); err != nil {
