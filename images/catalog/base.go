@@ -1,0 +1,135 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Base is an operating system that nodes boot, as its project publishes it.
+type Base struct {
+	Family  string // flatcar | fcos | debian, as os.family has it
+	Channel string // as os.channel has it: stable, beta, lts, 12, 13
+	Arch    string // amd64 | arm64
+	// Format is how the image is published: bz2 and xz hold a raw disk, tar.xz
+	// holds one as disk.raw.
+	Format string
+	// Partitions are the labels that baking looks for; never offsets.
+	Partitions Partitions
+	// Config says where the first boot looks for a baked configuration.
+	Config Config
+	// Ships is what the image has itself.
+	Ships Ships
+	// Trust says in words how a download is verified.
+	Trust string
+	// Keys names the OpenPGP keys of [Keys] that sign it; empty where nothing is signed.
+	Keys string
+}
+
+// Partitions are GPT labels; empty where the system has no such partition.
+type Partitions struct {
+	EFI, Boot, Root, OEM, Config string
+}
+
+// Config is where a configuration is baked in.
+type Config struct {
+	Partition string // label of the file system that holds it
+	Path      string // inside that file system
+	Mode      uint32 // permission bits of the file
+	// FirstBoot is the file, on the partition FirstBootOn, whose presence makes the
+	// next boot the first one.
+	FirstBoot, FirstBootOn string
+	Note                   string
+}
+
+// Ships is what an image brings. An empty containerd version means that it has
+// none that this Kubernetes can use.
+type Ships struct {
+	Containerd     string
+	Nft, WireGuard bool
+	Conntrack      bool
+	Ethtool        bool
+	SELinux        bool // enforced
+	Ignition       bool
+	CloudInit      bool
+}
+
+// Bases is every base of the catalogue.
+func Bases() []Base {
+	var out []Base
+	for _, arch := range [...]string{"amd64", "arm64"} {
+		for _, channel := range [...]string{"stable", "beta", "lts"} {
+			out = append(out, flatcar(channel, arch))
+		}
+		out = append(out, fcos(arch))
+		for _, release := range [...]string{"12", "13"} {
+			out = append(out, debian(release, arch))
+		}
+	}
+	return out
+}
+
+// Find is the base of a family, channel and architecture. A channel may go on
+// with a version of its own, as in stable-4459.2.1 or 12-20260601-2496.
+func Find(family, channel, arch string) (Base, string, error) {
+	name, version, _ := strings.Cut(channel, "-")
+	for _, b := range Bases() {
+		if b.Family == family && b.Channel == name && b.Arch == arch {
+			return b, version, nil
+		}
+	}
+	return Base{}, "", fmt.Errorf("the catalogue has no %s %s for %s: it has %s", family, channel, arch, strings.Join(names(), ", "))
+}
+
+// Has tells whether a family is in the catalogue at all.
+func Has(family string) bool {
+	return slices.ContainsFunc(Bases(), func(b Base) bool { return b.Family == family })
+}
+
+func names() []string {
+	var out []string
+	for _, b := range Bases() {
+		if b.Arch == "amd64" {
+			out = append(out, b.Family+" "+b.Channel)
+		}
+	}
+	return out
+}
+
+// flatcar: partitions and paths as in the project's disk_layout.json and the
+// Ignition module of its initrd. All images since 4593 (October 2025) have larger
+// partitions than those before: labels are what stays.
+func flatcar(channel, arch string) Base {
+	b := Base{Family: "flatcar", Channel: channel, Arch: arch, Format: "bz2",
+		Partitions: Partitions{EFI: "EFI-SYSTEM", Root: "ROOT", OEM: "OEM"},
+		Config: Config{Partition: "OEM", Path: "/config.ign", Mode: 0o600, FirstBoot: "/flatcar/first_boot", FirstBootOn: "EFI-SYSTEM",
+			Note: "takes precedence: user-data of the provider is then not read; OEM is btrfs with zlib, and its grub.cfg and sysexts must stay"},
+		Ships: Ships{Containerd: "2", Nft: true, WireGuard: true, Conntrack: true, Ethtool: true, SELinux: false, Ignition: true},
+		Trust: "SHA512 of a list that the Flatcar image signing key signs", Keys: "flatcar"}
+	if channel == "lts" { // its containerd is of the major version before, until the next one comes
+		b.Ships.Containerd = ""
+	}
+	return b
+}
+
+// fcos: partitions as in the project's storage documentation, the configuration
+// where its installer puts it.
+func fcos(arch string) Base {
+	return Base{Family: "fcos", Channel: "stable", Arch: arch, Format: "xz",
+		Partitions: Partitions{EFI: "EFI-SYSTEM", Boot: "boot", Root: "root"},
+		Config: Config{Partition: "boot", Path: "/ignition/config.ign", Mode: 0o600, FirstBoot: "/ignition.firstboot", FirstBootOn: "boot",
+			Note: "the folder is 0700; ignition.platform.id stands in /loader/entries/*.conf and is metal in this image"},
+		Ships: Ships{Nft: true, WireGuard: true, Conntrack: true, Ethtool: true, SELinux: true, Ignition: true},
+		Trust: "SHA256 of the stream metadata, and a signature of Fedora's key over the image, checked when it is fetched", Keys: "fedora"}
+}
+
+// debian: generic cloud images. The list of hashes is not signed: what vouches
+// for it is the site's certificate on the day of locking.
+func debian(release, arch string) Base {
+	return Base{Family: "debian", Channel: release, Arch: arch, Format: "tar.xz",
+		// The images name their file systems' partitions by type alone; only the EFI one is told apart.
+		Partitions: Partitions{Config: "cidata"},
+		Config:     Config{Partition: "cidata", Path: "/user-data", Mode: 0o600, Note: "cloud-init's NoCloud: meta-data and network-config beside it"},
+		Ships:      Ships{CloudInit: true},
+		Trust:      "SHA512 of the list that is published beside it, which nobody signs: it is as good as HTTPS on the day of locking"}
+}
