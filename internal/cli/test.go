@@ -28,6 +28,8 @@ type testOptions struct {
 	keep, list, vm bool
 	out            string
 	cluster        forge.Source
+	faults, full   bool
+	fault          []string
 }
 
 func newTest(app *forge.App) *cobra.Command {
@@ -47,10 +49,21 @@ Without --topology it boots what imgforge build wrote. Of that it cannot boot, a
   disks besides the root: etcd.dataDisk, and dataDisk and rootDisk of roles and nodes.
 A Kubernetes that differs from the lab's own is refused when that is built. Containers are asked as an operator asks,
 with imgforge kubeconfig: that takes the authority identity, and endpoint.access or network.operators. With --vm,
-os.family is imgforge.`,
-		Example: "  imgforge test --list\n  imgforge test --topology tinc-vip --report lab",
+os.family is imgforge.
+
+With --faults it boots topologies of its own and lets things go wrong, one after the other, while clients write and read
+all along: one row of each class, or with --full every row. What they were told is stored must be there afterwards.
+A report folder is continued: rows of the same commit that are in it are not shown again, unless --fault names them.`,
+		Example: "  imgforge test --list\n  imgforge test --topology tinc-vip --report lab\n  imgforge test --faults --topology tinc-vip --fault 'kill -9 etcd*'",
 		Args:    exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			faults, err := o.wantsFaults()
+			if err != nil {
+				return err
+			}
+			if o.list && faults {
+				return listFaults(cmd.OutOrStdout(), o)
+			}
 			if o.list {
 				return listTopologies(cmd.OutOrStdout())
 			}
@@ -66,6 +79,9 @@ os.family is imgforge.`,
 	cmd.Flags().StringVar(&o.report, "report", "lab-report", "folder for report.json, report.md and what the nodes wrote")
 	cmd.Flags().StringVar(&o.markdown, "markdown", "", "write report.md to this file too")
 	cmd.Flags().StringVar(&o.source, "source", ".", "folder in imgforge's source tree, whose go.mod is there or above")
+	cmd.Flags().BoolVar(&o.faults, "faults", false, "show the table of faults, one row of each class")
+	cmd.Flags().BoolVar(&o.full, "full", false, "with --faults: every row")
+	cmd.Flags().StringArrayVar(&o.fault, "fault", nil, "with --faults: rows whose name or class matches this pattern, also those that were shown; can be given several times")
 	cmd.Flags().BoolVar(&o.keep, "keep", false, "keep the nodes until interrupted, and say how to look inside")
 	return cmd
 }
@@ -81,7 +97,13 @@ func listTopologies(w io.Writer) error {
 
 // runTest runs topologies one after the other and writes the report, also of a failure.
 func runTest(ctx context.Context, app *forge.App, o testOptions, out, progress io.Writer) error {
-	chosen, err := choose(ctx, app, o)
+	var chosen []lab.Topology
+	var err error
+	if o.faults {
+		chosen, err = o.faultTopologies()
+	} else {
+		chosen, err = choose(ctx, app, o)
+	}
 	if err != nil {
 		return err
 	}
@@ -94,6 +116,9 @@ func runTest(ctx context.Context, app *forge.App, o testOptions, out, progress i
 		if err := lab.Unable(t.Kind, b.ready, b.config.Tool); err != nil {
 			return usagef("%s: %v", t.Name, err)
 		}
+	}
+	if o.faults {
+		return b.runFaults(ctx, chosen, out)
 	}
 	return b.run(ctx, chosen, out)
 }
@@ -214,7 +239,11 @@ func (b *bench) run(ctx context.Context, chosen []lab.Topology, out io.Writer) e
 func (b *bench) write(config lab.Config) error {
 	b.report.Finish(config)
 	var text strings.Builder
-	if err := b.report.Markdown(&text); err != nil {
+	markdown := b.report.Markdown
+	if b.options.faults {
+		markdown = b.report.FaultsMarkdown
+	}
+	if err := markdown(&text); err != nil {
 		return err
 	}
 	var data strings.Builder

@@ -129,6 +129,13 @@ func (o *operator) through(ctx context.Context, netns, server, path string, out 
 	return json.Unmarshal(body, out)
 }
 
+// anybody is a client inside a namespace that takes whatever certificate it is shown
+// and shows none.
+func (o *operator) anybody(netns string) *http.Client {
+	return &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DialContext: dialler(netns), DisableKeepAlives: true,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+}
+
 // answers is a check that a node's own port answers 200 to a path, without TLS.
 func (n *Node) answers(url string) func(context.Context) error {
 	return func(ctx context.Context) error {

@@ -57,6 +57,10 @@ type Outcome struct {
 	// Words are the nodes' own: the last that each step of a boot said.
 	Words  []Word   `json:"words,omitempty"`
 	Checks []Result `json:"checks"`
+	// Faults are rows of the table of faults.
+	Faults []*FaultRow `json:"faults,omitempty"`
+	// Peer is what kubeadm took beside imgforge in the same run.
+	Peer *Peer `json:"peer,omitempty"`
 	// Error is what ended the trial early.
 	Error string `json:"error,omitempty"`
 }
@@ -92,7 +96,7 @@ type Result struct {
 // Passed tells whether everything held.
 func (r *Report) Passed() bool {
 	for _, o := range r.Topologies {
-		if o.Error != "" || o.failed() != nil {
+		if o.Error != "" || o.failed() != nil || o.failedRows() != nil {
 			return false
 		}
 	}

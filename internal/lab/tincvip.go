@@ -15,6 +15,7 @@ func tincVIP() Topology {
 		Kind:    Container,
 		Cluster: clusterFile("tinc-vip"),
 		Play:    playTincVIP,
+		Payload: rolePayload,
 	}
 }
 
@@ -32,7 +33,7 @@ func playTincVIP(ctx context.Context, t *Trial) error {
 	}
 	for _, name := range t.existing() {
 		made, _ := t.Plan.Node(name)
-		if _, err := t.Make(ctx, name, "roles/"+made.Role+".ign"); err != nil {
+		if _, err := t.Make(ctx, name, t.Topology.Payload(made)); err != nil {
 			return err
 		}
 	}

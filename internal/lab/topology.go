@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/imgforge/imgforge/internal/plan"
 )
 
 // topologyFiles are the cluster files of the topologies, as a user would write them.
@@ -31,7 +33,14 @@ type Topology struct {
 	// Play boots the cluster, notes the steps and makes the checks. An error ends
 	// the trial; a check that fails does not.
 	Play func(context.Context, *Trial) error
+	// Payload names what a node boots, in the folder that was built. A topology that
+	// has it is one that faults are shown on.
+	Payload func(plan.Node) string
 }
+
+// rolePayload is the payload of all nodes of a role, nodePayload that of one node.
+func rolePayload(n plan.Node) string { return "roles/" + n.Role + ".ign" }
+func nodePayload(n plan.Node) string { return "nodes/" + n.Name + ".ign" }
 
 // Topologies lists every topology by its name.
 func Topologies() []Topology {

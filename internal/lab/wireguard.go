@@ -9,6 +9,7 @@ func wireGuardLocal() Topology {
 		Kind:    Container,
 		Cluster: clusterFile("wireguard-local"),
 		Play:    playWireGuardLocal,
+		Payload: nodePayload,
 	}
 }
 
@@ -19,7 +20,8 @@ func playWireGuardLocal(ctx context.Context, t *Trial) error {
 		return err
 	}
 	for _, name := range t.existing() {
-		if _, err := t.Make(ctx, name, "nodes/"+name+".ign"); err != nil {
+		made, _ := t.Plan.Node(name)
+		if _, err := t.Make(ctx, name, t.Topology.Payload(made)); err != nil {
 			return err
 		}
 	}
