@@ -20,6 +20,7 @@ const (
 	EtcdRestore      = 519
 	EtcdStepFailed   = 521
 	EtcdUnable       = 522
+	EtcdEnds         = 523
 )
 
 var etcdCodes = [...]Code{
@@ -77,4 +78,7 @@ var etcdCodes = [...]Code{
 	{EtcdUnable, "etcd-unable", "etcd", false,
 		"this node lacks what it needs to ask the other masters or to start etcd",
 		"look at the claim of this node (codes 101 to 112): it writes what is missing here"},
+	{EtcdEnds, "etcd-ends", "etcd", false,
+		"etcd of this node was started on its data and ends again and again",
+		"see why: it is etcd's own last word. No space: make room, and etcd goes on by itself. A flag: correct kubernetes.extraArgs in the cluster file. Damaged or inconsistent data, while the other masters are well: boot the same payload with an empty disk, and this node joins anew; while they are not, keep this disk"},
 }

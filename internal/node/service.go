@@ -13,6 +13,7 @@ import (
 	"github.com/imgforge/imgforge/internal/node/approve"
 	"github.com/imgforge/imgforge/internal/node/clock"
 	"github.com/imgforge/imgforge/internal/node/etcd"
+	"github.com/imgforge/imgforge/internal/node/publicip"
 	"github.com/imgforge/imgforge/internal/node/reboot"
 	"github.com/imgforge/imgforge/internal/node/status"
 	"github.com/imgforge/imgforge/internal/node/step"
@@ -52,6 +53,9 @@ func (s service) do(ctx context.Context, words []string) (err error, known bool)
 // parts are what a node of this role runs.
 func (s service) parts(role string) []part {
 	out := []part{{"watch", s.watch}, {"clock", s.clock}, {"status", s.status}, {"reboot", s.reboot}}
+	if (host{root: s.o.root}).exists(artifact.PublicIPPath) {
+		out = append(out, part{"publicip", s.publicIP})
+	}
 	if role == "master" {
 		out = append(out, part{"etcd", s.etcd}, part{"apply", s.apply}, part{"approve", s.approve})
 	}
@@ -104,7 +108,8 @@ func (s service) etcd(ctx context.Context) error {
 			return nil
 		}
 	}
-	return etcd.Run(ctx, etcd.Options{Root: s.o.root, Report: s.log})
+	ended := func() string { return watch.Ended(s.o.root, "etcd") }
+	return etcd.Run(ctx, etcd.Options{Root: s.o.root, Report: s.log, Ended: ended})
 }
 
 func (s service) watch(ctx context.Context) error {
@@ -127,6 +132,11 @@ func (s service) reboot(ctx context.Context) error {
 		return etcd.Spare(ctx, etcd.Options{Root: s.o.root}, name)
 	}
 	return reboot.Run(ctx, reboot.Options{Root: s.o.root, Report: s.log, Spare: spare})
+}
+
+func (s service) publicIP(ctx context.Context) error {
+	// The SDK's variable, which nothing sets on a node.
+	return publicip.Run(ctx, publicip.Options{Root: s.o.root, Report: s.log, URL: os.Getenv("SCW_API_URL")})
 }
 
 func (s service) apply(ctx context.Context) error {

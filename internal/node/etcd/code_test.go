@@ -42,6 +42,8 @@ func provoked(t *testing.T) map[int]string {
 	o = seen(state(Blank), state(Blank))
 	o.Disk, o.Placed = own, "placed"
 	add(o)
+	o.Ended = `{"level":"fatal","caller":"embed/etcd.go:98","msg":"found data inconsistency with peers"}`
+	add(o)
 	o = listing(seen(serving, state(Blank)), voter(1), voter(2), voter(3))
 	o.View.Quorum = false
 	add(o)

@@ -103,6 +103,8 @@ type Observation struct {
 	Added    ID     // with Joining: the learner that was added
 	Placed   string // initial cluster of the manifest that the kubelet has; "" for none
 	Serving  bool   // this node's etcd answers
+	Damage   string // with Damaged: where, if that is known
+	Ended    string // how an etcd ended that was started on own data and does not come up
 	Others   []Peer // every other master slot
 	View     View
 	// Strange names a master whose etcd belongs to another cluster.
@@ -174,7 +176,7 @@ func (o Observation) withData() Decision {
 		case o.Serving:
 			return o.noQuorum()
 		}
-		return wait(bootcode.EtcdStarting, "its data is in place")
+		return o.comingUp()
 	}
 	own, listed := o.byID(o.Disk.Member)
 	switch {
@@ -185,13 +187,23 @@ func (o Observation) withData() Decision {
 	case o.Placed == "":
 		return start
 	case !o.Serving:
-		return wait(bootcode.EtcdStarting, "its data is in place")
+		return o.comingUp()
 	case own.Learner && own.Started:
 		return Decision{Action: Promote, Member: own.ID}
 	case own.Learner:
 		return wait(bootcode.EtcdStarting, "the learner %s has not published itself yet", own.ID)
 	}
 	return Decision{Action: Settled}
+}
+
+// comingUp decides for a node whose etcd was started on its own data. One that ends
+// again and again needs a person: what it says may be a setting or a full disk, and
+// its data may be the better one where it says that others have something else.
+func (o Observation) comingUp() Decision {
+	if o.Ended != "" {
+		return refuse(bootcode.EtcdEnds, "%s", o.Ended)
+	}
+	return wait(bootcode.EtcdStarting, "its data is in place")
 }
 
 // removed decides for a node whose data belongs to a member that a quorum has
@@ -214,9 +226,9 @@ func (o Observation) withDamage() Decision {
 	case o.Serving:
 		return refuse(bootcode.EtcdVanished, "etcd of %s still answers, but its data cannot be read", o.Self.Name)
 	case !o.View.Quorum:
-		return refuse(bootcode.EtcdDamaged, "no quorum of the other masters answers, so the data is left as it is%s", o.asked())
+		return refuse(bootcode.EtcdDamaged, "%sno quorum of the other masters answers, so the data is left as it is%s", line(o.Damage), o.asked())
 	case o.Placed != "":
-		return Decision{Action: Stop, Why: "its data cannot be read"}
+		return Decision{Action: Stop, Why: line(o.Damage) + "its data cannot be read"}
 	case listed:
 		return Decision{Action: RemoveStale, Member: own.ID}
 	}

@@ -148,12 +148,15 @@ func alone(visit func(o Observation)) {
 	pasts := []Observation{{Past: Never}, {Past: Agreed}, {Past: Member}, {Past: Joining, Added: learner(1).ID}, {Past: Joining, Added: 0x77}}
 	for _, d := range disks {
 		for _, o := range pasts {
-			for setting := range 32 {
+			for setting := range 64 {
 				o.Self, o.Founding, o.Disk = slotOf(1), theCluster, d
 				o.Founded, o.Restore, o.Serving, o.Self.Founder = setting&1 != 0, setting&2 != 0, setting&4 != 0, setting&8 == 0
 				o.Placed = ""
 				if setting&16 != 0 {
 					o.Placed = "placed"
+				}
+				if o.Ended = ""; setting&32 != 0 && d.Held == Data {
+					o.Ended = "fatal"
 				}
 				visit(o)
 			}

@@ -221,6 +221,14 @@ func (s State) String() string {
 	return "answers something unknown"
 }
 
+// line is text with the end of a line, or nothing.
+func line(text string) string {
+	if text == "" {
+		return ""
+	}
+	return text + "\n"
+}
+
 func list(names []string) string { return strings.Join(names, ", ") }
 
 func wait(code int, format string, args ...any) Decision {

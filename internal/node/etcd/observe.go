@@ -51,6 +51,7 @@ func (n *node) look(ctx context.Context) (p presence, err error) {
 	if p.disk, err = readDisk(n.path(dataPath)); err != nil {
 		return p, err
 	}
+	n.trouble.applies(&p)
 	// Only of a first start is it known that a database without a log holds nothing.
 	if p.disk.Held == Nothing && (p.past == Never || p.past == Member) && remains(n.path(dataPath)) {
 		p.disk.Held = Damaged
@@ -88,6 +89,8 @@ func (n *node) observe(ctx context.Context) (Observation, error) {
 	if err != nil {
 		return o, err
 	}
+	n.examine(&me)
+	o.Damage, o.Ended = n.trouble.words()
 	o.Disk, o.Past, o.Added, o.Placed, o.Serving = me.disk, me.past, me.added, me.placed, me.serving
 	return o, nil
 }

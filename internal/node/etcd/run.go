@@ -53,6 +53,9 @@ type Options struct {
 	// boot waits for the other masters a little; 20 s.
 	Grace time.Duration
 	Rand  io.Reader
+	// Ended, when set, is the last word of an etcd on this node that ended in an error,
+	// and "" where the newest one did not.
+	Ended func() string
 }
 
 // node is a master at work.
@@ -74,6 +77,7 @@ type node struct {
 	looks     int
 	silent    map[string]bool // who did not answer at the last look, by name
 	stuck     time.Time       // since when nothing moves; zero while something does
+	trouble   trouble         // of an etcd that does not come up
 	// fault is called between steps, so that tests can end the process there.
 	fault func(step string) error
 }

@@ -146,28 +146,6 @@ func failing(status int, body string) string {
 	return fmt.Sprintf("it answers %d: %s", status, strings.Join(slices.Compact(bad), ", "))
 }
 
-// podLog is the end of the log of a static pod's newest container.
-func podLog(root, name string) []string {
-	files, _ := filepath.Glob(filepath.Join(root, "/var/log/pods/kube-system_"+name+"-*", name, "*.log"))
-	newest, at := "", time.Time{}
-	for _, file := range files {
-		if info, err := os.Stat(file); err == nil && info.ModTime().After(at) {
-			newest, at = file, info.ModTime()
-		}
-	}
-	f, err := os.Open(newest)
-	if err != nil {
-		return nil // no container ran yet
-	}
-	defer f.Close()
-	const end = 16 << 10
-	if info, err := f.Stat(); err == nil && info.Size() > end {
-		f.Seek(-end, io.SeekEnd)
-	}
-	data, _ := io.ReadAll(io.LimitReader(f, end))
-	return strings.Split(strings.TrimSpace(string(data)), "\n")
-}
-
 // reason is the innermost error that still says what was asked: the URL of a request
 // is said already.
 func reason(err error) error {
