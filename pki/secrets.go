@@ -60,6 +60,10 @@ func (s *Store) leaf(id string) (*entry, error) {
 	return e, nil
 }
 
+// Recipients are the age public keys that authorities are sealed to. Snapshots of
+// etcd are sealed to them too: whoever opens those could be anybody anyhow.
+func (s *Store) Recipients() []string { return slices.Clone(s.index.Recipients.Authorities) }
+
 // Public is the public half of a key in its consumer's encoding: PEM for tinc
 // RSA and service-account keys, one line without a break for tinc Ed25519 and
 // WireGuard.

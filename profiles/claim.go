@@ -27,7 +27,7 @@ func sharedClaim(s *shared) error {
 	if err != nil {
 		return err
 	}
-	s.unit(payload.Unit{Name: unitNode, Enabled: new(true), Contents: text})
+	s.unit(payload.Unit{Name: unitNode, Enabled: new(true), Contents: text, Dropins: s.beyondProxy()})
 	return nil
 }
 

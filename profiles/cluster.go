@@ -16,6 +16,9 @@ func sharedCluster(s *shared) error {
 		EndpointURL: p.Endpoint.URL, APIServerPort: p.Endpoint.APIServerPort, Timezone: p.Settings.Timezone, Provider: p.Platform.Provider,
 		Etcd: artifact.ClusterEtcd{Token: p.Etcd.Token, Founded: p.Etcd.Founded, RestoreFrom: p.Etcd.RestoreFrom, Founders: p.Etcd.Founders},
 	}
+	if s.isMaster() {
+		sharedSnapshots(s, &c.Etcd)
+	}
 	for _, n := range p.Nodes {
 		if s.isMaster() || n.Role == "master" {
 			c.Nodes = append(c.Nodes, clusterNode(n, s.isMaster()))

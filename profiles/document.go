@@ -41,6 +41,7 @@ func parts() []part {
 		{name: "containerd", shared: sharedContainerd},
 		{name: "kubelet", shared: sharedKubelet, own: ownKubelet},
 		{name: "control plane", shared: sharedControlPlane, own: ownControlPlane},
+		{name: "snapshots", shared: snapshotKeys},
 	}, networkParts()...)
 }
 

@@ -46,6 +46,7 @@ func (f fakeSecrets) Certificate(id string) ([]byte, error) { return f.say("cert
 func (f fakeSecrets) PrivateKey(id string) ([]byte, error)  { return f.say("private key of %s", id) }
 func (f fakeSecrets) Public(id string) ([]byte, error)      { return f.say("public half of %s", id) }
 func (f fakeSecrets) Secret(id string) ([]byte, error)      { return f.say("secret %s", id) }
+func (f fakeSecrets) Recipients() []string                  { return []string{"<recipient>"} }
 
 // planOf plans a cluster file, which must be valid.
 func planOf(t testing.TB, text string, facts plan.Facts) *plan.Plan {

@@ -32,6 +32,58 @@ type ClusterEtcd struct {
 	Founded     bool     `json:"founded,omitempty"`
 	RestoreFrom string   `json:"restoreFrom,omitempty"`
 	Founders    []string `json:"founders"` // node names
+	// Masters, with RestoreFrom, are all that exist: none of them may have data.
+	Masters []string `json:"masters,omitempty"`
+	// SetAside, with RestoreFrom, are masters whose data may be moved aside.
+	SetAside []string `json:"setAside,omitempty"`
+	// Recipients are age's, of people who can open a snapshot without the cluster.
+	Recipients []string `json:"recipients,omitempty"`
+	// Snapshot is nil where [DefaultSnapshot] holds.
+	Snapshot *ClusterSnapshot `json:"snapshot,omitempty"`
+}
+
+// ClusterSnapshot is when snapshots of etcd are taken, and which stay where.
+type ClusterSnapshot struct {
+	Off    bool   `json:"off,omitempty"`
+	Every  string `json:"every"` // as Go writes durations
+	Last   int    `json:"last"`
+	Daily  int    `json:"daily"`
+	Weekly int    `json:"weekly"`
+	S3     *S3    `json:"s3,omitempty"`
+}
+
+// DefaultSnapshot is what a cluster file that says nothing of snapshots means. It is
+// here and not in payloads, which are short of space.
+func DefaultSnapshot() ClusterSnapshot { return ClusterSnapshot{Every: "1h", Last: 24, Daily: 7} }
+
+// S3 is a bucket; its keys lie in [S3KeysPath].
+type S3 struct {
+	Endpoint string `json:"endpoint"` // URL without the bucket
+	Region   string `json:"region"`
+	Bucket   string `json:"bucket"`
+	Prefix   string `json:"prefix"`
+	CA       string `json:"ca,omitempty"` // PEM
+}
+
+// S3KeysPath is a file of [S3Keys], 0600, on masters whose snapshots go to a bucket.
+const S3KeysPath = "/etc/imgforge/etcd/s3.json"
+
+// S3Keys open a bucket.
+type S3Keys struct {
+	AccessKey string `json:"accessKey"`
+	SecretKey string `json:"secretKey"`
+}
+
+// EncodeS3Keys is the text of [S3KeysPath].
+func EncodeS3Keys(k S3Keys) ([]byte, error) { return indentJSON(k) }
+
+// ParseS3Keys reads [S3KeysPath] strictly. Its errors hold nothing of the keys.
+func ParseS3Keys(data []byte) (S3Keys, error) {
+	var k S3Keys
+	if strictJSON(data, &k) != nil || k.AccessKey == "" || k.SecretKey == "" {
+		return S3Keys{}, fmt.Errorf("%s does not hold two keys", S3KeysPath)
+	}
+	return k, nil
 }
 
 // ClusterAddons is what masters apply, and what the add-ons need to know.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/pem"
 	"slices"
 	"strconv"
@@ -81,6 +82,10 @@ func (s placeholders) Public(id string) ([]byte, error) {
 		return armour("PUBLIC KEY", "public "+id, ecdsaPublicBytes, 64), nil
 	}
 	return encoded("public "+id, 32), nil
+}
+
+func (s placeholders) Recipients() []string {
+	return []string{"age1" + strings.ToLower(hex.EncodeToString(noise("recipient", 29)))}
 }
 
 func (s placeholders) Secret(id string) ([]byte, error) {

@@ -243,14 +243,21 @@ func (a *App) SecretList(src Source) ([]string, error) {
 	}
 	have := st.Secrets()
 	var asked, lines []string
+	ask := func(name, where string) {
+		if name == "" {
+			return
+		}
+		asked = append(asked, name)
+		if !slices.Contains(have, name) {
+			lines = append(lines, name+" (not set: "+where+" asks for it; run `imgforge secret set "+name+"`)")
+		}
+	}
 	for _, r := range c.spec.Registries {
-		if r.PasswordRef == "" {
-			continue
-		}
-		asked = append(asked, r.PasswordRef)
-		if !slices.Contains(have, r.PasswordRef) {
-			lines = append(lines, r.PasswordRef+" (not set: registries asks for it; run `imgforge secret set "+r.PasswordRef+"`)")
-		}
+		ask(r.PasswordRef, "registries")
+	}
+	if b := c.spec.Etcd.Snapshot.S3; b != nil {
+		ask(b.AccessKeyRef, "etcd.snapshot.s3")
+		ask(b.SecretKeyRef, "etcd.snapshot.s3")
 	}
 	for _, name := range have {
 		if !slices.Contains(asked, name) {

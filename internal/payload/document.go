@@ -20,6 +20,8 @@ type Secrets interface {
 	Public(id string) ([]byte, error)
 	// Secret is a key in its consumer's encoding.
 	Secret(id string) ([]byte, error)
+	// Recipients are the age public keys of those who open the store's authorities.
+	Recipients() []string
 }
 
 // Document is what one role, or one node, boots from, independent of format.

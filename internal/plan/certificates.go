@@ -158,18 +158,21 @@ func meshKeyKind(n Network) string {
 // are there is judged only when a store has answered.
 func userKeys(c *spec.Cluster, f Facts, r *report.Report) []Key {
 	var out []Key
+	ask := func(name, path string) {
+		if name == "" {
+			return
+		}
+		out = append(out, Key{ID: "user/" + name, Kind: "user"})
+		if f.Secrets != nil && !slices.Contains(f.Secrets, name) {
+			r.Add(report.Problem{Path: path, Message: fmt.Sprintf("the store holds no secret %q", name), Fix: fmt.Sprintf("run `imgforge secret set %s`", name)})
+		}
+	}
 	for i, reg := range c.Registries {
-		if reg.PasswordRef == "" {
-			continue
-		}
-		out = append(out, Key{ID: "user/" + reg.PasswordRef, Kind: "user"})
-		if f.Secrets != nil && !slices.Contains(f.Secrets, reg.PasswordRef) {
-			r.Add(report.Problem{
-				Path:    fmt.Sprintf("registries[%d].passwordRef", i),
-				Message: fmt.Sprintf("the store holds no secret %q", reg.PasswordRef),
-				Fix:     fmt.Sprintf("run `imgforge secret set %s`", reg.PasswordRef),
-			})
-		}
+		ask(reg.PasswordRef, fmt.Sprintf("registries[%d].passwordRef", i))
+	}
+	if b := c.Etcd.Snapshot.S3; b != nil {
+		ask(b.AccessKeyRef, "etcd.snapshot.s3.accessKeyRef")
+		ask(b.SecretKeyRef, "etcd.snapshot.s3.secretKeyRef")
 	}
 	slices.SortFunc(out, func(a, b Key) int { return cmp.Compare(a.ID, b.ID) })
 	return slices.Compact(out)

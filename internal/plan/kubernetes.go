@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,7 +69,7 @@ func kubernetesOf(c *spec.Cluster, r *report.Report) Kubernetes {
 func etcdOf(c *spec.Cluster, sizes []roleSize, nodes []Node) Etcd {
 	e := Etcd{
 		Founded: c.Etcd.Founded, RestoreFrom: c.Etcd.RestoreFrom,
-		Token: etcdToken(c.Name), DataDisk: c.Etcd.DataDisk,
+		Token: etcdToken(c.Name), DataDisk: c.Etcd.DataDisk, SetAside: slices.Clone(c.Etcd.SetAside), Snapshot: snapshotOf(c),
 	}
 	founders := 0
 	for _, s := range sizes {
@@ -81,6 +83,26 @@ func etcdOf(c *spec.Cluster, sizes []roleSize, nodes []Node) Etcd {
 		}
 	}
 	return e
+}
+
+// checkSetAside wants masters: data of another node is none of etcd's.
+func checkSetAside(p *Plan, r *report.Report) {
+	for i, name := range p.Etcd.SetAside {
+		if n, ok := p.Node(name); !ok || n.Role != Master {
+			r.Add(report.Problem{Path: fmt.Sprintf("etcd.setAside[%d]", i), Message: fmt.Sprintf("%q is no master", name), Fix: "write names that `imgforge plan` lists"})
+		}
+	}
+}
+
+// snapshotOf completes the prefix: clusters that share a bucket do not share a folder.
+func snapshotOf(c *spec.Cluster) Snapshot {
+	s := c.Etcd.Snapshot
+	out := Snapshot{Enabled: s.Enabled == nil || *s.Enabled, Every: s.Every, Last: s.Keep.Last, Daily: s.Keep.Daily, Weekly: s.Keep.Weekly}
+	if b := s.S3; b != nil {
+		out.S3 = &S3{Endpoint: strings.TrimSuffix(b.Endpoint, "/"), Region: b.Region, Bucket: b.Bucket, Prefix: cmp.Or(b.Prefix, c.Name),
+			AccessKey: "user/" + b.AccessKeyRef, SecretKey: "user/" + b.SecretKeyRef, CA: b.CA}
+	}
+	return out
 }
 
 // addonsOf reads switches that default to on.

@@ -26,6 +26,7 @@ network: {mesh: tinc}
 proxy: {http: "http://proxy.example.org:3128"}
 oidc: {issuer: "https://login.example.org", clientID: kubernetes}
 registries: [{host: registry.example.org, username: robot, passwordRef: registry-password}]
+etcd: {snapshot: {s3: {endpoint: "https://s3.example.org", bucket: nostromo-etcd, accessKeyRef: s3-access-key, secretKeyRef: s3-secret-key}}}
 roles:
   master: {count: 3, reboot: {start: "04:00", length: 4h}, nodes: [{name: m1}]}
   proxy:  {count: 2, reserve: 1, publicIP: 51.15.132.63, reboot: {start: "06:00", length: 2h}, nodes: [{name: p1}]}
@@ -114,7 +115,20 @@ var changes = []change{
 	{path: "roles.*.nodes[0].interface", value: "enp1s0"},
 	{path: "etcd.founded", value: "true"},
 	{path: "etcd.restoreFrom", value: "/var/lib/imgforge/snapshots/latest.db.age", also: map[string]string{"etcd.founded": "true"}},
+	{path: "etcd.setAside", value: "[m1]", also: map[string]string{"etcd.restoreFrom": "/var/lib/imgforge/snapshots/latest.db.age"}},
 	{path: "etcd.dataDisk", value: "/dev/sdc"},
+	{path: "etcd.snapshot.enabled", value: "false"},
+	{path: "etcd.snapshot.every", value: "2h"},
+	{path: "etcd.snapshot.keep.last", value: "25"},
+	{path: "etcd.snapshot.keep.daily", value: "8"},
+	{path: "etcd.snapshot.keep.weekly", value: "4"},
+	{path: "etcd.snapshot.s3.endpoint", value: "https://s3.example.net"},
+	{path: "etcd.snapshot.s3.region", value: "fr-par"},
+	{path: "etcd.snapshot.s3.bucket", value: "sulaco-etcd"},
+	{path: "etcd.snapshot.s3.prefix", value: "backups/nostromo"},
+	{path: "etcd.snapshot.s3.accessKeyRef", value: "other-access-key"},
+	{path: "etcd.snapshot.s3.secretKeyRef", value: "other-secret-key"},
+	{path: "etcd.snapshot.s3.ca", value: "$PEM"},
 	{path: "ingress.ports.http", value: "30081"},
 	{path: "ingress.ports.https", value: "30444"},
 	{path: "addons.cni", value: "none"},
@@ -261,6 +275,7 @@ func (madeUp) Certificate(id string) ([]byte, error) { return []byte("certificat
 func (madeUp) PrivateKey(id string) ([]byte, error)  { return []byte("private key " + id + "\n"), nil }
 func (madeUp) Public(id string) ([]byte, error)      { return []byte("public " + id + "\n"), nil }
 func (madeUp) Secret(id string) ([]byte, error)      { return []byte("secret " + id + "\n"), nil }
+func (madeUp) Recipients() []string                  { return []string{"age1recipient"} }
 
 // leaves lists the paths of every field that holds a value, lists of structs by their first element.
 func leaves(typ reflect.Type, path string) []string {

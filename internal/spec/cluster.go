@@ -158,9 +158,37 @@ type Node struct {
 
 // Etcd is the store on the masters.
 type Etcd struct {
-	Founded     bool   `yaml:"founded" doc:"Set it to true after the first Ready: payloads made from then on can never found a second cluster." default:"false"`
-	RestoreFrom string `yaml:"restoreFrom" doc:"Snapshot to restore when no master has data any more: a path on the node or an s3 or https URL. Nothing restores it by itself yet: masters without data then stop with boot code 519." eg:"/var/lib/imgforge/snapshots/latest.db.age"`
-	DataDisk    string `yaml:"dataDisk" doc:"Block device for etcd's data alone, formatted as ext4 when empty." format:"device" eg:"/dev/sdb"`
+	Founded     bool     `yaml:"founded" doc:"Set it to true after the first Ready: payloads made from then on can never found a second cluster." default:"false"`
+	RestoreFrom string   `yaml:"restoreFrom" doc:"Snapshot that the masters restore when none of them has data any more: a path on a master or an s3 or https URL; latest.db.age is the newest beside it. Remove it again once the cluster is back." eg:"/var/lib/imgforge/snapshots/latest.db.age"`
+	SetAside    []string `yaml:"setAside" doc:"With restoreFrom: masters whose etcd data stands in the way of the restore, as boot code 519 names them. It is moved aside on their disks, never deleted, and only when no majority can have data." eg:"[master-3]" format:"name"`
+	DataDisk    string   `yaml:"dataDisk" doc:"Block device for etcd's data alone, formatted as ext4 when empty." format:"device" eg:"/dev/sdb"`
+	Snapshot    Snapshot `yaml:"snapshot" doc:"Snapshots of etcd, sealed with age to the store's authority recipients and to a key of the masters, on the disk of every master."`
+}
+
+// Snapshot is when snapshots are taken, how many stay, and where else they go.
+type Snapshot struct {
+	Enabled *bool        `yaml:"enabled" doc:"Take snapshots." default:"true"`
+	Every   string       `yaml:"every" doc:"Time between two snapshots, at least 5m and less than 24h." format:"duration" default:"1h"`
+	Keep    SnapshotKeep `yaml:"keep" doc:"Which snapshots stay, on every master's disk and in the bucket; the newest one always does."`
+	S3      *S3          `yaml:"s3" doc:"A bucket that takes every snapshot as well."`
+}
+
+// SnapshotKeep is a rule: what any part of it keeps stays.
+type SnapshotKeep struct {
+	Last   int `yaml:"last" doc:"The newest so many." default:"24" min:"1" max:"10000"`
+	Daily  int `yaml:"daily" doc:"The newest of each of so many days, in UTC." default:"7" min:"0" max:"10000"`
+	Weekly int `yaml:"weekly" doc:"The newest of each of so many weeks, from Monday to Sunday in UTC." eg:"8" min:"0" max:"10000"`
+}
+
+// S3 is a bucket of any server that speaks Amazon's protocol.
+type S3 struct {
+	Endpoint     string `yaml:"endpoint" doc:"URL of the server, https, without the bucket." format:"https" eg:"https://s3.fr-par.scw.cloud" required:"true"`
+	Region       string `yaml:"region" doc:"Region, where the server asks for one." default:"us-east-1" eg:"fr-par"`
+	Bucket       string `yaml:"bucket" doc:"Bucket, which must exist." eg:"nostromo-etcd" required:"true"`
+	Prefix       string `yaml:"prefix" doc:"Folder in the bucket, the cluster's alone; its name when left out." eg:"backups/nostromo"`
+	AccessKeyRef string `yaml:"accessKeyRef" doc:"Name of the secret with the access key; see imgforge secret set." format:"secret" eg:"s3-access-key" required:"true"`
+	SecretKeyRef string `yaml:"secretKeyRef" doc:"Name of the secret with the secret key." format:"secret" eg:"s3-secret-key" required:"true"`
+	CA           string `yaml:"ca" doc:"PEM of the server's authority, when it is not a public one." format:"pem"`
 }
 
 // Ingress is what the proxies forward.

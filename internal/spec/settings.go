@@ -5,7 +5,10 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
+	"time"
 )
 
 // lists refuses entries that stand twice.
@@ -34,11 +37,46 @@ func (k *check) settings() {
 		k.err("kubernetes.clusterDomain", quote(k.Kubernetes.ClusterDomain)+" is platform.privateDomain as well, so node names would be looked for among Services", "write cluster.local")
 	}
 	k.restore()
+	k.snapshot()
 }
+
+// leastEvery is the shortest time between two snapshots: each reads the whole database.
+const leastEvery = 5 * time.Minute
+
+// snapshot checks the schedule and the bucket.
+func (k *check) snapshot() {
+	s := k.Etcd.Snapshot
+	if every, err := time.ParseDuration(s.Every); err == nil && every < leastEvery {
+		k.err("etcd.snapshot.every", s.Every+" is too often: each snapshot reads the whole database", "write 5m or more")
+	}
+	if s.S3 == nil {
+		return
+	}
+	if p := s.S3.Prefix; p != "" && (path.Clean(p) != p || strings.HasPrefix(p, "/") || strings.HasPrefix(p, "..")) {
+		k.err("etcd.snapshot.s3.prefix", quote(p)+" is no plain folder", "write names with / between them, as in backups/nostromo")
+	}
+	if !bucketForm.MatchString(s.S3.Bucket) && s.S3.Bucket != "" {
+		k.err("etcd.snapshot.s3.bucket", quote(s.S3.Bucket)+" is no name of a bucket", "write 3 to 63 lower-case letters, digits, dots and hyphens")
+	}
+	if u, err := url.Parse(s.S3.Endpoint); err == nil && strings.Trim(u.Path, "/") != "" {
+		k.err("etcd.snapshot.s3.endpoint", quote(s.S3.Endpoint)+" has a path", "write the server alone, and bucket and prefix beside it")
+	}
+}
+
+var bucketForm = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
 // restore checks where a snapshot comes from.
 func (k *check) restore() {
 	from := k.Etcd.RestoreFrom
+	for i, name := range k.Etcd.SetAside {
+		switch {
+		case from == "":
+			k.err("etcd.setAside", "there is nothing to restore, so no data stands in its way", "remove it, or write etcd.restoreFrom")
+			return
+		case slices.Contains(k.Etcd.SetAside[:i], name):
+			k.err(item("etcd.setAside", i), quote(name)+" is listed twice", "remove one of them")
+		}
+	}
 	if from == "" || strings.HasPrefix(from, "/") && path.Clean(from) == from && from != "/" {
 		return
 	}
@@ -48,5 +86,7 @@ func (k *check) restore() {
 		k.err("etcd.restoreFrom", quote(from)+" is neither a path on the node nor an s3 or https URL", "write one such as /var/lib/imgforge/snapshots/latest.db.age")
 	case u.User != nil:
 		k.err("etcd.restoreFrom", "the URL holds a user name", keepSecret)
+	case u.Scheme == "s3" && k.Etcd.Snapshot.S3 == nil && !k.src.has("etcd.snapshot.s3"):
+		k.err("etcd.restoreFrom", "nothing says which server has the bucket "+u.Host, "write etcd.snapshot.s3 as well")
 	}
 }
