@@ -12,7 +12,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 RACE := ./internal/artifact/... ./internal/cli/... ./pki/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps tools test race lint fuzz bench golden repro lab lab-vm lab-broken lab-docs clean
+.PHONY: help build deps tools test race lint fuzz bench golden repro lab lab-vm lab-broken lab-docs lab-faults lab-faults-full clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,5 +78,15 @@ lab-docs: build ## Write docs/lab.md from a run of the lab on a clean checkout
 	@git diff --quiet HEAD || { echo 'commit first: docs/lab.md names the commit it came from' >&2; exit 1; }
 	bin/imgforge test --report lab-report --markdown docs/lab.md --topology tinc-vip --topology wireguard-local --topology cloud-init
 
+FAULTS := bin/imgforge test --faults --report lab-report-faults --markdown docs/faults.md
+
+lab-faults: build ## Write docs/faults.md: one fault of each class, on a clean checkout (root, Debian; an hour)
+	@git diff --quiet HEAD || { echo 'commit first: docs/faults.md names the commit it came from' >&2; exit 1; }
+	$(FAULTS)
+
+lab-faults-full: build ## The same with every fault (many hours; it goes on where it was interrupted)
+	@git diff --quiet HEAD -- . ':!docs/faults.md' || { echo 'commit first: docs/faults.md names the commit it came from' >&2; exit 1; }
+	$(FAULTS) --full
+
 clean: ## Remove what was built
-	rm -rf bin lab-report lab-report-vm lab-report-broken
+	rm -rf bin lab-report lab-report-vm lab-report-broken lab-report-faults
