@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,8 +55,9 @@ func (c *Cache) download(ctx context.Context, f File, tell func(int64)) error {
 	}
 	tell(p.size)
 	var errs []error
-	for _, src := range c.sources(f) {
-		err := c.downloadFrom(ctx, src, f, p, tell)
+	sources := c.sources(f)
+	for i, src := range sources {
+		err := c.downloadFrom(ctx, src, c.patience(i == len(sources)-1), f, p, tell)
 		if err == nil {
 			return nil
 		}
@@ -71,7 +71,7 @@ func (c *Cache) download(ctx context.Context, f File, tell func(int64)) error {
 
 // downloadFrom asks one source until it gave everything or is not worth asking again.
 // A failure counts only when no byte came since the last one.
-func (c *Cache) downloadFrom(ctx context.Context, src Source, f File, p *part, tell func(int64)) error {
+func (c *Cache) downloadFrom(ctx context.Context, src Source, attempts int, f File, p *part, tell func(int64)) error {
 	failures := 0
 	for {
 		before := p.size
@@ -84,7 +84,7 @@ func (c *Cache) downloadFrom(ctx context.Context, src Source, f File, p *part, t
 		if p.size > before {
 			failures = 1
 		}
-		if failures >= cmp.Or(c.Attempts, 5) {
+		if failures >= attempts {
 			return fmt.Errorf("%w (tried %d times)", t.err, failures)
 		}
 		if err := c.wait(ctx, failures, t.after); err != nil {

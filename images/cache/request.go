@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -75,6 +76,16 @@ func (c *Cache) urls(raw string) []string {
 		}
 	}
 	return append(out, raw)
+}
+
+// patience is how many failures in a row a place may have. One that has another
+// behind it gets two: a mirror that is down must not hold up every file.
+func (c *Cache) patience(last bool) int {
+	attempts := cmp.Or(c.Attempts, 5)
+	if !last {
+		return min(attempts, 2)
+	}
+	return attempts
 }
 
 // wait is the pause after a failure.
@@ -180,8 +191,9 @@ func (c *Cache) ask(ctx context.Context, at, method string, use func(*http.Respo
 		return fmt.Errorf("%s: not asked for, since --offline fetches nothing", at)
 	}
 	var errs []error
-	for _, u := range c.urls(at) {
-		err := c.askOne(ctx, u, method, use)
+	urls := c.urls(at)
+	for i, u := range urls {
+		err := c.askOne(ctx, u, c.patience(i == len(urls)-1), method, use)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
@@ -190,16 +202,12 @@ func (c *Cache) ask(ctx context.Context, at, method string, use func(*http.Respo
 	return errors.Join(errs...)
 }
 
-func (c *Cache) askOne(ctx context.Context, at, method string, use func(*http.Response) error) error {
+func (c *Cache) askOne(ctx context.Context, at string, attempts int, method string, use func(*http.Response) error) error {
 	for failures := 1; ; failures++ {
 		err := c.once(ctx, at, method, use)
 		t, again := errors.AsType[*temporary](err)
 		if !again || ctx.Err() != nil {
 			return err
-		}
-		attempts := 5
-		if c.Attempts > 0 {
-			attempts = c.Attempts
 		}
 		if failures >= attempts {
 			return fmt.Errorf("%w (tried %d times)", t.err, failures)
