@@ -9,8 +9,9 @@ import (
 
 // Guard runs before the kubelet, which starts whatever manifest it finds. It leaves
 // etcd's only where the data is there and this cluster's: an etcd without its data
-// would come up under the name of a member that has voted, and could vote again. It
-// asks nobody and takes milliseconds; [Run] then decides. It returns an error only
+// would come up under the name of a member that has voted, and could vote again, and
+// one with a damaged log would forget what it has acknowledged. It asks nobody and
+// takes as long as reading the log; [Run] then decides. It returns an error only
 // while a manifest is in place that may be the wrong one.
 func Guard(o Options) error {
 	n := &node{o: Options{Root: cmp.Or(o.Root, "/")}}
@@ -35,6 +36,9 @@ func (n *node) guard() error {
 	}
 	if disk.Held != Data || disk.Cluster != n.founding {
 		return n.displace()
+	}
+	if damage, err := verify(n.path(dataPath)); err == nil && damage != "" {
+		return n.displace() // Run finds it too, and decides
 	}
 	if err := n.rememberData(); err != nil {
 		return fmt.Errorf("remember that etcd has run: %w", err)

@@ -9,9 +9,9 @@ import (
 // zero value is none.
 type trouble struct {
 	mu       sync.Mutex // answers to other masters read it too
-	damage   string     // of the data, found twice; it stays until that data is gone
+	damage   string     // of the data; it stays until that data is gone, or serves after all
 	ended    string
-	suspect  string    // damage that was found once
+	suspect  string    // damage that was found once beside an etcd that was started
 	verified time.Time // when the data was last read as a whole
 }
 
@@ -33,28 +33,25 @@ func (t *trouble) words() (damage, ended string) {
 	return t.damage, t.ended
 }
 
-// examine finds out why an etcd does not come up, once that has lasted: how it ended,
-// and whether the files of its data are whole. Damage counts when two looks in a row
-// find the same: etcd may be starting and writing just then.
+// examine finds out whether the files of the data are whole before etcd is started on
+// them, and, of an etcd that was started and does not come up for a while, how it ended
+// and once more whether its files are whole. Damage beside an etcd that may be writing
+// just then counts when two looks in a row find the same.
 func (n *node) examine(p *presence) {
 	t := &n.trouble
-	if p.serving || p.placed == "" || p.disk.Held != Data {
-		t.mu.Lock()
-		t.ended, t.suspect = "", ""
-		t.mu.Unlock()
+	if p.serving || p.disk.Held != Data {
+		t.clear()
 		return
 	}
-	if n.stuck.IsZero() || time.Since(n.stuck) < n.o.Grace {
-		return
-	}
-	if n.o.Ended != nil {
-		if why := n.o.Ended(); why != "" {
-			t.mu.Lock()
-			t.ended = why
-			t.mu.Unlock()
+	if p.placed != "" {
+		if n.stuck.IsZero() || time.Since(n.stuck) < n.o.Grace {
+			return
+		}
+		if n.o.Ended != nil {
+			t.ends(n.o.Ended())
 		}
 	}
-	if t.suspect == "" && time.Since(t.verified) < n.o.Grace {
+	if t.suspect == "" && !t.verified.IsZero() && time.Since(t.verified) < n.o.Grace {
 		return
 	}
 	damage, err := verify(n.path(dataPath))
@@ -62,11 +59,27 @@ func (n *node) examine(p *presence) {
 		return // the disk does not answer, which says nothing about the data
 	}
 	t.verified = time.Now()
-	if damage != "" && damage == t.suspect {
+	if damage != "" && (p.placed == "" || damage == t.suspect) {
 		t.mu.Lock()
 		t.damage = damage
 		t.mu.Unlock()
 	}
 	t.suspect = damage
 	t.applies(p)
+}
+
+// clear forgets what was found while an etcd did not come up.
+func (t *trouble) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended, t.suspect = "", ""
+}
+
+// ends keeps how etcd ended last: it says nothing while it is being started again.
+func (t *trouble) ends(why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if why != "" {
+		t.ended = why
+	}
 }

@@ -17,11 +17,12 @@ import (
 )
 
 // verify reads what etcd reads when it starts, and says what of it cannot be right:
-// "" when nothing is. It is asked only about the data of an etcd that does not come
-// up, for it reads the whole log. What etcd repairs by itself, a last record that a
-// power cut left half written, is no damage. What no checksum of the files guards,
-// such as the values in the database, only etcd can judge: it compares them with its
-// peers' when it starts.
+// "" when nothing is. It comes before etcd, which takes a length that leads nowhere
+// for a record that a power cut left half written, cuts the log off there, and so
+// forgets what it has acknowledged; a majority can then be made of those who never
+// had it. A last record that is half written, as a power cut leaves it, is no damage.
+// What no checksum of the files guards, such as the values in the database, only etcd
+// can judge: it compares them with its peers' when it starts.
 func verify(dir string) (damage string, err error) {
 	damage, err = verifyLog(filepath.Join(dir, "member", "wal"))
 	if err != nil || damage != "" {
@@ -51,6 +52,10 @@ func verifyLog(dir string) (damage string, err error) {
 	}
 	return "", nil
 }
+
+// longestRecord is the size of a whole segment (SegmentSizeBytes of etcd's wal
+// package); etcd's largest request is a small part of it.
+const longestRecord = 64 << 20
 
 // errDamage is what a file says that is not as etcd wrote it.
 var errDamage = errors.New("is damaged")
@@ -88,8 +93,10 @@ func (c *logChecker) segment(path string) error {
 		switch rest := info.Size() - c.at - int64(len(head)); {
 		case size == 0 && pad == 0:
 			return nil
+		case size > longestRecord:
+			return c.fault("no record is of %d bytes", size)
 		case size+pad > uint64(max(rest, 0)) && c.last:
-			return nil // etcd cuts it off
+			return nil // half written, where the file grew with it
 		case size+pad > uint64(max(rest, 0)):
 			return c.fault("a record of %d bytes does not fit", size)
 		}

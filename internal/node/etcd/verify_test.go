@@ -80,6 +80,8 @@ func TestVerify(t *testing.T) {
 		"a flipped bit in the last segment":      {first, flip(second, 3000), nil, "member/wal/1-1.wal: is damaged at byte "},
 		"a segment of another log":               {first, walHead(7, 5, 6), nil, "does not go on where the one before ended"},
 		"a length that leads out of the segment": {append(bytes.Clone(first), 0xff, 0xff, 0xff, 0, 0, 0, 0, 0), second, nil, "does not fit"},
+		"a length that cannot be":                {first, flip(second, len(walHead(0, 5, 6))+4), nil, "no record is of "},
+		"a last record that the file lacks":      {first, second[:end-100], nil, ""},
 		"a torn last record":                     {first, tearOff, nil, ""},
 		"one head of the database":               {first, second, flip(database(4096), pageHead+20), ""},
 		"both heads of the database":             {first, second, both, "member/snap/db is damaged"},
