@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/imgforge/imgforge/images/squashfs"
@@ -23,6 +24,8 @@ const Place = "/etc/extensions/" + Name + ".raw"
 type Extension struct {
 	Family string // as the cluster file has it: flatcar, fcos, debian, ubuntu or imgforge
 	Arch   string // amd64 or arm64
+	// Shipped is what the system has itself: the rest must be among Files.
+	Shipped Shipped
 	// Files are programs and what they need; units and the release file are added.
 	Files []File
 	// Time is that of every file, in seconds since 1970.
@@ -79,6 +82,9 @@ func (e Extension) own() ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !slices.Contains([]string{"flatcar", "fcos", "debian", "ubuntu", "imgforge"}, e.Family) {
+		return nil, fmt.Errorf("no extension is made for the family %q: it is one of flatcar, fcos, debian, ubuntu and imgforge", e.Family)
+	}
 	// All that is inside is static or has its own libraries, so that no release of a
 	// system matters. Flatcar promises its level to stay.
 	release := "ID=_any\n"
@@ -97,19 +103,16 @@ func (e Extension) own() ([]File, error) {
 	return out, nil
 }
 
-// complete refuses an extension that lacks a program of its family.
+// complete refuses an extension that lacks a program which every node of its system
+// needs. Which mesh there is, it cannot know.
 func (e Extension) complete(files []File) error {
-	wanted, err := Programs(e.Family)
-	if err != nil {
-		return err
-	}
 	has := map[string]bool{}
 	for _, f := range files {
 		has[f.Path] = true
 	}
 	var lacking []string
-	for _, p := range wanted {
-		if !has[p.Path] {
+	for _, p := range Programs(e.Shipped) {
+		if p.For == "" && !has[p.Path] {
 			lacking = append(lacking, p.Path)
 		}
 	}

@@ -18,6 +18,8 @@ func labelOf(family, path string) string {
 	}
 	kind := "usr_t"
 	switch {
+	case family == "fcos" && (strings.HasPrefix(path, "usr/bin/containerd") || path == "usr/bin/runc"):
+		kind = "container_runtime_exec_t" // or containers would run as what starts them
 	case strings.HasPrefix(path, loaderFolder+"/ld-"):
 		kind = "ld_so_t"
 	case strings.HasPrefix(path, "usr/lib/systemd/system"):

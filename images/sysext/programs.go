@@ -1,8 +1,8 @@
 package sysext
 
 import (
-	"fmt"
 	"slices"
+	"strings"
 )
 
 // CNIFolder is where the plugins for networks of pods lie in the image. Nothing is
@@ -18,50 +18,46 @@ type Program struct {
 	// along, with the loader that they need. Programs that run themselves again, as
 	// runc does, cannot come from a package and are static.
 	Debian string
+	// For is the mesh that needs it, tinc or wireguard; "" when every node does.
+	For string
 }
 
-// Programs lists what the extension of a family of systems brings, by name: what runs
-// Kubernetes, and what the system itself lacks or has in too old a version.
-//
-//   - flatcar has containerd 2, runc, conntrack, nft, ethtool and wg: coreos-base's ebuild
-//   - fcos has containerd 2, runc, nft and wg: fedora-coreos-config's manifests
-//   - debian and ubuntu count as having nothing: cloud images are cut down, and
-//     Debian 12's containerd is 1.6
-//   - imgforge, the base made from Debian packages, has all but containerd 2 and a runc
-//     that goes with it
-func Programs(family string) ([]Program, error) {
-	lacks, ok := map[string][]string{
-		"flatcar":  {"tincd"},
-		"fcos":     {"conntrack", "ethtool", "tincd"},
-		"debian":   {"conntrack", "containerd", "ethtool", "nft", "runc", "tincd", "wg"},
-		"ubuntu":   {"conntrack", "containerd", "ethtool", "nft", "runc", "tincd", "wg"},
-		"imgforge": {"containerd", "runc"},
-	}[family]
-	if !ok {
-		return nil, fmt.Errorf("no extension is made for the family %q: it is one of flatcar, fcos, debian, ubuntu and imgforge", family)
-	}
+// Shipped is what a system has itself, in a version that does. A release that has more
+// than another is another system here.
+type Shipped struct {
+	Containerd bool // 2 or later, with a runc
+	Conntrack  bool
+	Ethtool    bool
+	Nft        bool
+	WireGuard  bool // its tool: wg
+}
+
+// Programs lists what the extension of a system brings, by path: what runs Kubernetes,
+// and what the system lacks. No system has tinc.
+func Programs(s Shipped) []Program {
 	out := []Program{bin("crictl"), bin("imgforge-node"), bin("kubectl"), bin("kubelet")}
 	for _, name := range plugins() {
 		out = append(out, Program{Name: name, Path: CNIFolder + "/" + name})
 	}
-	packages := map[string]string{"conntrack": "conntrack", "ethtool": "ethtool", "nft": "nftables", "tincd": "tinc", "wg": "wireguard-tools"}
-	for _, name := range lacks {
-		switch {
-		case name == "containerd":
-			out = append(out, bin("containerd"), bin("containerd-shim-runc-v2"), bin("ctr"))
-		default:
-			p := bin(name)
-			p.Debian = packages[name]
-			out = append(out, p)
+	if !s.Containerd {
+		out = append(out, bin("containerd"), bin("containerd-shim-runc-v2"), bin("ctr"), bin("runc"))
+	}
+	for _, p := range []struct {
+		has                 bool
+		name, debian, needs string
+	}{
+		{s.Conntrack, "conntrack", "conntrack", ""},
+		{s.Ethtool, "ethtool", "ethtool", ""},
+		{s.Nft, "nft", "nftables", ""},
+		{false, "tincd", "tinc", "tinc"},
+		{s.WireGuard, "wg", "wireguard-tools", "wireguard"},
+	} {
+		if !p.has {
+			out = append(out, Program{Name: p.name, Path: "usr/bin/" + p.name, Debian: p.debian, For: p.needs})
 		}
 	}
-	slices.SortFunc(out, func(a, b Program) int {
-		if a.Path < b.Path {
-			return -1
-		}
-		return 1
-	})
-	return out, nil
+	slices.SortFunc(out, func(a, b Program) int { return strings.Compare(a.Path, b.Path) })
+	return out
 }
 
 func bin(name string) Program { return Program{Name: name, Path: "usr/bin/" + name} }
