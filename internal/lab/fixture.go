@@ -75,7 +75,7 @@ func (t *Trial) make(ctx context.Context, o NodeOptions) (*Node, error) {
 	if len(t.Plan.Settings.DNS) == 0 {
 		// DHCP would say where names are asked for.
 		text := "[Resolve]\nDNS=" + t.wire.gateway.Addr().String() + "\n"
-		if err := add(n.root, "etc/systemd/resolved.conf.d/90-imgforge-lab.conf", text); err != nil {
+		if err := add(n.root, labNames, text); err != nil {
 			return nil, err
 		}
 	}
@@ -83,6 +83,9 @@ func (t *Trial) make(ctx context.Context, o NodeOptions) (*Node, error) {
 	t.result.Nodes = append(t.result.Nodes, o.Name)
 	return n, nil
 }
+
+// labNames tells a node where names are asked for, where its payload does not.
+const labNames = "etc/systemd/resolved.conf.d/90-imgforge-lab.conf"
 
 // nodesOf are the containers of a role.
 func (t *Trial) nodesOf(role string) (nodes []*Node) {

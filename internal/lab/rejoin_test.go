@@ -5,32 +5,12 @@ package lab
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/plan"
 )
-
-// wipe gives a machine that is off an empty disk, and on it the same payload.
-func (n *Node) wipe(ctx context.Context) error {
-	dir := filepath.Dir(n.root)
-	if _, err := n.lab.run(ctx, "umount", "--recursive", n.root); err != nil {
-		return err
-	}
-	for _, folder := range []string{"upper", "work", "state"} {
-		if err := os.RemoveAll(filepath.Join(dir, folder)); err != nil {
-			return err
-		}
-	}
-	n.lab.mu.Lock() // it is mounted anew, and is to be unmounted once
-	n.lab.undo = slices.DeleteFunc(n.lab.undo, func(u undoing) bool { return u.what == "root of "+n.Name })
-	n.lab.mu.Unlock()
-	return n.furnish(ctx, dir, n.made)
-}
 
 // Three masters found etcd by asking each other. One loses its disk, boots the same
 // payload, and is a voter again under a new name, with nobody's help.
@@ -66,17 +46,6 @@ func TestWipedMasterRejoins(t *testing.T) {
 	}
 	for _, words := range []string{"remove its old member", "add a learner", "start as a learner", "is a voter of cluster"} {
 		must(t, trial.Reach(ctx, lost.Name, lost.PoweredOn, "says: "+words, lost.says(words)))
-	}
-}
-
-// says is a check that the helper of a node has said something since its power-on.
-func (n *Node) says(words string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		journal, err := n.Run(ctx, "journalctl", "--no-pager", "--boot", "--output=cat", "--unit=imgforge-node.service")
-		if err == nil && !strings.Contains(journal, words) {
-			err = fmt.Errorf("it says:\n%s", journal)
-		}
-		return err
 	}
 }
 

@@ -1,6 +1,14 @@
 package lab
 
-import "github.com/imgforge/imgforge/internal/plan"
+import (
+	"slices"
+
+	"github.com/imgforge/imgforge/internal/plan"
+)
 
 // stateRows are the rows in which what a node keeps is lost, exchanged or spoiled.
-func stateRows(*plan.Plan) []Fault { return nil }
+func stateRows(p *plan.Plan) []Fault {
+	return slices.Concat(
+		wipeRows(p),
+	)
+}
