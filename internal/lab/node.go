@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,9 @@ import (
 
 // NodeOptions say what a node is made of.
 type NodeOptions struct {
-	// Name is the machine's, as a cloud console would give it: its host name.
-	Name string
+	// Name is the machine's, as a cloud console would give it: its host name, where
+	// HostName does not say another.
+	Name, HostName string
 	// Payload is the Ignition config, as rendered; without one, Drive is the cidata
 	// drive of a node that cloud-init sets up.
 	Payload []byte
@@ -111,7 +113,7 @@ func (n *Node) start() error {
 		return err
 	}
 	args := append([]string{"-ec", enterCgroups, "sh"}, n.cgroups...)
-	args = append(args, "--", nspawn, "--quiet", "--boot", "--directory="+n.root, "--machine="+n.lab.id+"-"+n.Name, "--hostname="+n.Name,
+	args = append(args, "--", nspawn, "--quiet", "--boot", "--directory="+n.root, "--machine="+n.lab.id+"-"+n.Name, "--hostname="+cmp.Or(n.made.HostName, n.Name),
 		"--register=no", "--keep-unit", "--network-namespace-path=/run/netns/"+n.netns, "--capability=all", "--system-call-filter=@keyring bpf",
 		"--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only", "--bind=/dev/kmsg", "--bind=/dev/net/tun")
 	for _, folder := range stateFolders() {

@@ -10,5 +10,6 @@ import (
 func stateRows(p *plan.Plan) []Fault {
 	return slices.Concat(
 		wipeRows(p),
+		slotRows(p),
 	)
 }
