@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/node/step"
 	"github.com/imgforge/imgforge/internal/testtool/machine"
@@ -54,7 +55,7 @@ func newSite(t *testing.T, name string) *site {
 	}
 	list := "#!/bin/sh\n"
 	for _, w := range wantedImages(s.root) {
-		list += "echo " + canonical(w.image) + "\n"
+		list += "echo " + artifact.ImageName(w.image) + "\n"
 	}
 	machine.Write(t, s.root, "/bin/ctr", list, 0o755)
 	machine.Write(t, s.root, "/containerd.sock", "", 0o600)

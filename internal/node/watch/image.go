@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/imgforge/imgforge/internal/artifact"
 )
 
 // imageRest is how long a complete set of images is believed: listing them costs a
@@ -38,7 +40,7 @@ func (i *imageLooker) look(ctx context.Context, o Options, mesh string) Images {
 		return i.last
 	}
 	for _, w := range wanted {
-		if !slices.Contains(have, canonical(w.image)) {
+		if !slices.Contains(have, artifact.ImageName(w.image)) {
 			i.last.Missing = append(i.last.Missing, w.image+", which "+w.file+" names")
 		}
 	}
@@ -107,19 +109,4 @@ func imagesIn(text string) (out []string) {
 		}
 	}
 	return out
-}
-
-// canonical is the name under which containerd keeps an image.
-func canonical(image string) string {
-	first, _, several := strings.Cut(image, "/")
-	switch {
-	case !several:
-		image = "docker.io/library/" + image
-	case !strings.ContainsAny(first, ".:") && first != "localhost":
-		image = "docker.io/" + image
-	}
-	if !strings.Contains(image[strings.LastIndexByte(image, '/'):], ":") && !strings.Contains(image, "@") {
-		image += ":latest"
-	}
-	return image
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/testtool"
 	"github.com/imgforge/imgforge/internal/testtool/machine"
 )
@@ -115,7 +116,7 @@ func TestImagesOfRenderedMaster(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for i, image := range wanted {
-		ctr(emptyImage(t, canonical(image)), "images", "import", "--no-unpack", "-")
+		ctr(emptyImage(t, artifact.ImageName(image)), "images", "import", "--no-unpack", "-")
 		if got = l.look(t.Context(), o, none); len(got.Missing) != len(wanted)-i-1 || slices.Contains(got.Missing, image) {
 			t.Errorf("with %s: %q", image, got.Missing)
 		}
@@ -143,7 +144,7 @@ func TestImageNames(t *testing.T) {
 		"haproxy": "docker.io/library/haproxy:latest", "haproxy:3.2": "docker.io/library/haproxy:3.2", "imgforge/keepalived:2.2.7": "docker.io/imgforge/keepalived:2.2.7",
 		"registry.k8s.io/coredns/coredns:v1": "registry.k8s.io/coredns/coredns:v1", "localhost:5000/a": "localhost:5000/a:latest", "a.b/c@sha256:0": "a.b/c@sha256:0",
 	} {
-		if got := canonical(name); got != want {
+		if got := artifact.ImageName(name); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)
 		}
 	}

@@ -1,0 +1,29 @@
+package artifact
+
+import "strings"
+
+// ImageName is the name under which containerd keeps a container image that a
+// manifest calls name:tag: with its registry, and with docker.io where none is named.
+func ImageName(ref string) string {
+	first, _, several := strings.Cut(ref, "/")
+	switch {
+	case !several:
+		ref = "docker.io/library/" + ref
+	case !strings.ContainsAny(first, ".:") && first != "localhost":
+		ref = "docker.io/" + ref
+	}
+	if !strings.Contains(ref[strings.LastIndexByte(ref, '/'):], ":") && !strings.Contains(ref, "@") {
+		ref += ":latest"
+	}
+	return ref
+}
+
+// A bundle of container images is an OCI image layout in a tar archive.
+const (
+	// BundleFolder is where a node looks for bundles, files that end in .tar.
+	BundleFolder = "/var/lib/imgforge/images"
+	// BundleIndex is the first file of a bundle.
+	BundleIndex = "index.json"
+	// ImageNameAnnotation is what containerd names an image by when it imports one.
+	ImageNameAnnotation = "io.containerd.image.name"
+)
