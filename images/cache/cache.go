@@ -47,14 +47,11 @@ func Open(dir string) *Cache { return &Cache{dir: dir} }
 // Dir is the cache's folder.
 func (c *Cache) Dir() string { return c.dir }
 
-// Folders below the cache's own: finished blobs, by algorithm, and unfinished ones.
-const (
-	blobsDir = "blobs"
-	partsDir = "partial"
-)
+// partsDir holds what is unfinished, beside one folder of blobs per algorithm.
+const partsDir = "partial"
 
 func (c *Cache) blob(d Digest) string {
-	return filepath.Join(c.dir, blobsDir, d.Algorithm(), d.Hex())
+	return filepath.Join(c.dir, d.Algorithm(), d.Hex())
 }
 
 func (c *Cache) part(d Digest) string {

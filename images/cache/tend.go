@@ -23,7 +23,7 @@ type Blob struct {
 func (c *Cache) List() ([]Blob, error) {
 	var out []Blob
 	for _, algorithm := range [...]string{SHA256, SHA512} {
-		entries, err := os.ReadDir(filepath.Join(c.dir, blobsDir, algorithm))
+		entries, err := os.ReadDir(filepath.Join(c.dir, algorithm))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

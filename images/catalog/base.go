@@ -42,26 +42,28 @@ type Config struct {
 	Note                   string
 }
 
-// Ships is what an image brings. An empty containerd version means that it has
-// none that this Kubernetes can use.
+// Ships is what an image brings that nodes need.
 type Ships struct {
-	Containerd     string
-	Nft, WireGuard bool
-	Conntrack      bool
-	Ethtool        bool
-	SELinux        bool // enforced
-	Ignition       bool
-	CloudInit      bool
+	Containerd bool // 2 or newer
+	Nft        bool
+	WireGuard  bool // wg
+	Conntrack  bool
+	Ethtool    bool
+	SELinux    bool // enforced
+	Ignition   bool
+	CloudInit  bool
 }
 
 // Bases is every base of the catalogue.
 func Bases() []Base {
 	var out []Base
 	for _, arch := range [...]string{"amd64", "arm64"} {
-		for _, channel := range [...]string{"stable", "beta", "lts"} {
+		for _, channel := range [...]string{"stable", "beta", "lts", "alpha"} {
 			out = append(out, flatcar(channel, arch))
 		}
-		out = append(out, fcos(arch))
+		for _, stream := range [...]string{"stable", "testing", "next"} {
+			out = append(out, fcos(stream, arch))
+		}
 		for _, release := range [...]string{"12", "13"} {
 			out = append(out, debian(release, arch))
 		}
@@ -69,16 +71,36 @@ func Bases() []Base {
 	return out
 }
 
-// Find is the base of a family, channel and architecture. A channel may go on
-// with a version of its own, as in stable-4459.2.1 or 12-20260601-2496.
-func Find(family, channel, arch string) (Base, string, error) {
-	name, version, _ := strings.Cut(channel, "-")
+// Find is the base of a family, channel and architecture. Where the channel is a
+// version of Flatcar, it is returned, too: the second number tells its channel.
+func Find(family, channel, arch string) (b Base, version string, err error) {
+	name := channel
+	if parts := strings.Split(channel, "."); family == "flatcar" && len(parts) == 3 {
+		version, name = channel, map[string]string{"0": "alpha", "1": "beta", "2": "stable", "3": "lts"}[parts[1]]
+	}
+	if family == "flatcar" && strings.HasPrefix(channel, "lts-") {
+		name = "lts"
+	}
 	for _, b := range Bases() {
 		if b.Family == family && b.Channel == name && b.Arch == arch {
 			return b, version, nil
 		}
 	}
 	return Base{}, "", fmt.Errorf("the catalogue has no %s %s for %s: it has %s", family, channel, arch, strings.Join(names(), ", "))
+}
+
+// ShipsOf is what a system has, those that the catalogue has no image of included:
+// imgforge's own base is made of Debian packages and has their tools, and of
+// Ubuntu's images nothing is counted on.
+func ShipsOf(family, channel, arch string) (Ships, error) {
+	switch family {
+	case "imgforge":
+		return Ships{Nft: true, WireGuard: true, Conntrack: true, Ethtool: true, Ignition: true}, nil
+	case "ubuntu":
+		return Ships{CloudInit: true}, nil
+	}
+	b, _, err := Find(family, channel, arch)
+	return b.Ships, err
 }
 
 // Has tells whether a family is in the catalogue at all.
@@ -100,26 +122,24 @@ func names() []string {
 // Ignition module of its initrd. All images since 4593 (October 2025) have larger
 // partitions than those before: labels are what stays.
 func flatcar(channel, arch string) Base {
-	b := Base{Family: "flatcar", Channel: channel, Arch: arch, Format: "bz2",
+	// The long-term channel stays with the containerd that it began with, which may be 1.7.
+	recent := channel != "lts"
+	return Base{Family: "flatcar", Channel: channel, Arch: arch, Format: "bz2",
 		Partitions: Partitions{EFI: "EFI-SYSTEM", Root: "ROOT", OEM: "OEM"},
 		Config: Config{Partition: "OEM", Path: "/config.ign", Mode: 0o600, FirstBoot: "/flatcar/first_boot", FirstBootOn: "EFI-SYSTEM",
 			Note: "takes precedence: user-data of the provider is then not read; OEM is btrfs with zlib, and its grub.cfg and sysexts must stay"},
-		Ships: Ships{Containerd: "2", Nft: true, WireGuard: true, Conntrack: true, Ethtool: true, SELinux: false, Ignition: true},
+		Ships: Ships{Containerd: recent, Nft: true, WireGuard: true, Conntrack: true, Ethtool: true, Ignition: true},
 		Trust: "SHA512 of a list that the Flatcar image signing key signs", Keys: "flatcar"}
-	if channel == "lts" { // its containerd is of the major version before, until the next one comes
-		b.Ships.Containerd = ""
-	}
-	return b
 }
 
 // fcos: partitions as in the project's storage documentation, the configuration
 // where its installer puts it.
-func fcos(arch string) Base {
-	return Base{Family: "fcos", Channel: "stable", Arch: arch, Format: "xz",
+func fcos(stream, arch string) Base {
+	return Base{Family: "fcos", Channel: stream, Arch: arch, Format: "xz",
 		Partitions: Partitions{EFI: "EFI-SYSTEM", Boot: "boot", Root: "root"},
 		Config: Config{Partition: "boot", Path: "/ignition/config.ign", Mode: 0o600, FirstBoot: "/ignition.firstboot", FirstBootOn: "boot",
 			Note: "the folder is 0700; ignition.platform.id stands in /loader/entries/*.conf and is metal in this image"},
-		Ships: Ships{Nft: true, WireGuard: true, Conntrack: true, Ethtool: true, SELinux: true, Ignition: true},
+		Ships: Ships{Containerd: true, Nft: true, WireGuard: true, SELinux: true, Ignition: true},
 		Trust: "SHA256 of the stream metadata, and a signature of Fedora's key over the image, checked when it is fetched", Keys: "fedora"}
 }
 

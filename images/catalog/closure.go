@@ -80,62 +80,20 @@ func (a *Archive) find(names []string) (string, bool) {
 	return "", false
 }
 
-// PackageSet is a reason to pin Debian packages, and the packages.
-type PackageSet struct {
-	Use   string // sysext | keepalived
-	Names []string
-	// Leave are packages that are there already, or that a service without its
-	// package manager has no use for.
-	Leave []string
-}
-
-// Uses of packages: what is unpacked into the node's sysext, and what imgforge's
+// Uses of packages: what the node's sysext takes programs from, and what imgforge's
 // keepalived image is made of.
 const (
 	UseSysext     = "sysext"
 	UseKeepalived = "keepalived"
 )
 
-// PackageRelease is the Debian release whose packages are taken: the oldest that
-// is served, so that they run with every base's C library.
+// PackageRelease is the Debian release whose packages are taken. Programs come
+// with the C library of their own, so that it need not be the node's.
 const PackageRelease = "12"
 
-// Packages are what a base lacks, by use. Keepalived is wanted where an address floats.
-func Packages(ships Ships, tinc, wireGuard, keepalived bool) []PackageSet {
-	var names []string
-	for _, tool := range []struct {
-		lacks bool
-		names []string
-	}{
-		{tinc, []string{"tinc"}},
-		{wireGuard && !ships.WireGuard, []string{"wireguard-tools"}},
-		{!ships.Nft, []string{"nftables"}},
-		{!ships.Conntrack, []string{"conntrack"}},
-		{!ships.Ethtool, []string{"ethtool"}},
-	} {
-		if tool.lacks {
-			names = append(names, tool.names...)
-		}
-	}
-	var out []PackageSet
-	if len(names) > 0 {
-		slices.Sort(names)
-		out = append(out, PackageSet{Use: UseSysext, Names: names, Leave: hostPackages()})
-	}
-	if keepalived {
-		out = append(out, PackageSet{Use: UseKeepalived, Names: []string{"keepalived"}, Leave: maintenance()})
-	}
-	return out
-}
-
-// hostPackages are those that no sysext may bring: the C library, which must be the
-// host's own, and what only serves their installation.
-func hostPackages() []string {
-	return append(maintenance(), "libc6", "libgcc-s1", "gcc-12-base", "libcrypt1")
-}
-
-// maintenance are packages that packages need while they are installed or
-// configured, and not while they run.
-func maintenance() []string {
-	return []string{"debconf", "debconf-2.0", "dpkg", "init-system-helpers", "install-info", "lsb-base", "perl-base", "sysvinit-utils", "tar", "ucf", "sensible-utils"}
+// Maintenance are packages that others need while they are installed or configured,
+// and not while they run.
+func Maintenance() []string {
+	return []string{"adduser", "cdebconf", "debconf", "debianutils", "dpkg", "init-system-helpers", "install-info", "lsb-base", "passwd",
+		"perl-base", "sensible-utils", "sysvinit-utils", "tar", "ucf"}
 }

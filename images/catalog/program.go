@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -34,14 +33,13 @@ func Versions(kubernetes string) map[string]string {
 	return map[string]string{Kubernetes: kubernetes, CNIPlugins: "1.9.1", Crictl: minor + ".0", Containerd: "2.2.5", Runc: "1.4.2"}
 }
 
-// Needs are the programs that a base takes besides what it ships, sorted.
-func Needs(b Base) []string {
-	out := []string{CNIPlugins, Crictl, Kubernetes}
-	if b.Ships.Containerd == "" {
-		out = append(out, Containerd, Runc)
+// Needs are the programs that nodes take besides what their system ships, sorted;
+// with containerd, when it ships none that this Kubernetes can use.
+func Needs(containerd bool) []string {
+	if containerd {
+		return []string{CNIPlugins, Containerd, Crictl, Kubernetes, Runc}
 	}
-	slices.Sort(out)
-	return out
+	return []string{CNIPlugins, Crictl, Kubernetes}
 }
 
 // Programs are the files of one thing in one version.

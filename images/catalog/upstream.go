@@ -21,9 +21,15 @@ type Image struct {
 	Signature string
 }
 
-// FlatcarVersionURL is the document that says which version a channel is at.
+// FlatcarVersionURL is the document that says which version a channel is at; the
+// long-term channel can be followed by year, as in lts-2024.
 func FlatcarVersionURL(channel, arch string) string {
-	return flatcarBase(channel, arch) + "/current/version.txt"
+	name, year, _ := strings.Cut(channel, "-")
+	current := "current"
+	if year != "" {
+		current += "-" + year
+	}
+	return flatcarBase(name, arch) + "/" + current + "/version.txt"
 }
 
 // ParseFlatcarVersion reads version.txt: lines of KEY=VALUE.

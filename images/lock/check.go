@@ -30,8 +30,8 @@ func (l *Located) Check(w Wanted) []Problem {
 		return c.problems
 	}
 	c.base(base, version)
-	c.programs(base, w)
-	c.packages(w.packages(base))
+	c.programs(w)
+	c.packages(w.Packages)
 	c.images(w)
 	slices.SortStableFunc(c.problems, func(a, b Problem) int { return a.Line - b.Line })
 	return c.problems
@@ -70,8 +70,8 @@ func (c *checker) base(b catalog.Base, version string) {
 	}
 }
 
-func (c *checker) programs(b catalog.Base, w Wanted) {
-	needed := programNames(b, w.Arch)
+func (c *checker) programs(w Wanted) {
+	needed := programNames(w)
 	for _, name := range needed {
 		p, ok := c.lock.program(name)
 		switch {
@@ -100,15 +100,14 @@ func sameMinor(a, b string) bool {
 	return cut(a) == cut(b)
 }
 
-func (c *checker) packages(sets []catalog.PackageSet) {
+func (c *checker) packages(wanted map[string][]string) {
 	d := c.lock.Debian
 	if d == nil {
-		if len(sets) > 0 {
-			c.add("debian", "it is missing: %s", sets[0].Use+" needs "+strings.Join(sets[0].Names, ", "))
+		if len(wanted) > 0 {
+			c.add("debian", "it is missing, and packages are asked for: %s", describe(wanted))
 		}
 		return
 	}
-	wanted := wantedOf(sets)
 	if !maps.EqualFunc(d.Wanted, wanted, slices.Equal) {
 		c.add("debian.wanted", "the packages of the lock were resolved for %s, and the cluster file asks for %s", describe(d.Wanted), describe(wanted))
 	}
@@ -126,15 +125,6 @@ func (c *checker) packages(sets []catalog.PackageSet) {
 			}
 		}
 	}
-}
-
-// wantedOf is how the lock writes sets down.
-func wantedOf(sets []catalog.PackageSet) map[string][]string {
-	out := map[string][]string{}
-	for _, s := range sets {
-		out[s.Use] = s.Names
-	}
-	return out
 }
 
 func describe(wanted map[string][]string) string {

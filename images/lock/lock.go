@@ -95,7 +95,11 @@ type Image struct {
 type Wanted struct {
 	Cluster, Kubernetes, Arch string
 	OS                        OS
-	Tinc, WireGuard           bool
+	// Containerd tells that nodes need one, and runc: their system has none that fits.
+	Containerd bool
+	// Packages are the Debian packages that are asked for, by use and sorted; what
+	// they depend on is found out.
+	Packages map[string][]string
 	// Images are the references of the rendered manifests, and containerd's sandbox.
 	Images []string
 	// Made are those of them that imgforge makes.

@@ -15,16 +15,11 @@ func (w Wanted) base() (catalog.Base, string, error) {
 	return catalog.Find(w.OS.Family, w.OS.Channel, w.Arch)
 }
 
-// packages are the Debian packages that are wanted, by use.
-func (w Wanted) packages(b catalog.Base) []catalog.PackageSet {
-	return catalog.Packages(b.Ships, w.Tinc, w.WireGuard, len(w.Made) > 0)
-}
-
-// programs are the names of programs in the lock, which kubernetes has several of.
-func programNames(b catalog.Base, arch string) []string {
+// programNames are the names of programs in the lock; kubernetes has several.
+func programNames(w Wanted) []string {
 	var out []string
-	for _, need := range catalog.Needs(b) {
-		programs, err := catalog.Programs(need, "0", arch)
+	for _, need := range catalog.Needs(w.Containerd) {
+		programs, err := catalog.Programs(need, "0", w.Arch)
 		if err != nil {
 			continue // the catalogue's own names
 		}

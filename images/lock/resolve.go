@@ -63,8 +63,8 @@ func (r *Resolver) Resolve(ctx context.Context, w Wanted, old *Lock, up Upgrade)
 	}
 	steps := []func() error{
 		func() error { return r.base(ctx, l, base, version, old, up) },
-		func() error { return r.programs(ctx, l, base, old, up) },
-		func() error { return r.debian(ctx, l, w.packages(base), old, up) },
+		func() error { return r.programs(ctx, l, w, old, up) },
+		func() error { return r.debian(ctx, l, w.Packages, old, up) },
 		func() error { return r.images(ctx, l, w, old, up) },
 	}
 	var errs []error
@@ -88,11 +88,11 @@ func (r *Resolver) ring(name string) (*catalog.Ring, error) {
 	return catalog.NewRing(slices.Concat(keys, []byte("\n"), r.Keys), r.Now)
 }
 
-// programs pins what the base does not ship.
-func (r *Resolver) programs(ctx context.Context, l *Lock, b catalog.Base, old *Lock, up Upgrade) error {
+// programs pins what the nodes' system does not ship.
+func (r *Resolver) programs(ctx context.Context, l *Lock, w Wanted, old *Lock, up Upgrade) error {
 	versions := catalog.Versions(l.Kubernetes)
 	var errs []error
-	for _, name := range catalog.Needs(b) {
+	for _, name := range catalog.Needs(w.Containerd) {
 		version := r.version(name, versions[name], l, old, up)
 		programs, err := catalog.Programs(name, version, l.Arch)
 		if err != nil {

@@ -27,7 +27,7 @@ func (r *Resolver) base(ctx context.Context, l *Lock, b catalog.Base, version st
 	var err error
 	switch b.Family {
 	case "flatcar":
-		l.Base, err = r.flatcar(ctx, b, version)
+		l.Base, err = r.flatcar(ctx, b, l.OS.Channel, version)
 	case "fcos":
 		l.Base, err = r.fcos(ctx, b, version)
 	case "debian":
@@ -40,9 +40,9 @@ func (r *Resolver) base(ctx context.Context, l *Lock, b catalog.Base, version st
 }
 
 // flatcar believes the list of hashes that the image signing key signed.
-func (r *Resolver) flatcar(ctx context.Context, b catalog.Base, version string) (*Base, error) {
+func (r *Resolver) flatcar(ctx context.Context, b catalog.Base, channel, version string) (*Base, error) {
 	if version == "" {
-		text, err := r.Cache.Get(ctx, catalog.FlatcarVersionURL(b.Channel, b.Arch), listLimit)
+		text, err := r.Cache.Get(ctx, catalog.FlatcarVersionURL(channel, b.Arch), listLimit)
 		if err != nil {
 			return nil, err
 		}

@@ -16,11 +16,10 @@ import (
 // debian pins packages by URLs of a snapshot, believed through the signature of
 // its InRelease. While the same packages are wanted, what is pinned stays; when
 // others are, they are taken from the snapshot that is pinned.
-func (r *Resolver) debian(ctx context.Context, l *Lock, sets []catalog.PackageSet, old *Lock, up Upgrade) error {
-	if len(sets) == 0 {
+func (r *Resolver) debian(ctx context.Context, l *Lock, wanted map[string][]string, old *Lock, up Upgrade) error {
+	if len(wanted) == 0 {
 		return nil
 	}
-	wanted := wantedOf(sets)
 	snapshot := r.snapshot(up)
 	if old != nil && old.Debian != nil && !up.has(UpgradeDebian) {
 		if maps.EqualFunc(old.Debian.Wanted, wanted, slices.Equal) {
@@ -34,13 +33,13 @@ func (r *Resolver) debian(ctx context.Context, l *Lock, sets []catalog.PackageSe
 		return fmt.Errorf("debian %s at %s: %w", catalog.PackageRelease, snapshot, err)
 	}
 	l.Debian = &Debian{Release: catalog.PackageRelease, Snapshot: snapshot, Wanted: wanted}
-	for _, set := range sets {
-		packages, err := archive.Closure(set.Names, set.Leave)
+	for _, use := range slices.Sorted(maps.Keys(wanted)) {
+		packages, err := archive.Closure(wanted[use], catalog.Maintenance())
 		if err != nil {
-			return fmt.Errorf("debian packages for %s: %w", set.Use, err)
+			return fmt.Errorf("debian packages for %s: %w", use, err)
 		}
 		for _, p := range packages {
-			l.Debian.add(p, set.Use)
+			l.Debian.add(p, use)
 		}
 	}
 	return nil

@@ -15,7 +15,7 @@ import (
 // Files are the parts of an image that the cache must have: its manifests, and,
 // once those are there, its configuration and layers.
 func (c *Client) Files(img Image) ([]cache.File, error) {
-	ref, err := name.NewTag(img.Name, name.StrictValidation)
+	ref, err := name.ParseReference(img.Name)
 	if err != nil {
 		return nil, err
 	}

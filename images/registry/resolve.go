@@ -25,10 +25,10 @@ type Image struct {
 	Size int64
 }
 
-// Resolve asks which digests a name with a tag stands for today, on Linux of an
-// architecture, and keeps the manifests that say so.
+// Resolve asks which digests a name stands for today, on Linux of an architecture,
+// and keeps the manifests that say so. Names are completed as containerd does it.
 func (c *Client) Resolve(ctx context.Context, image, arch string) (Image, error) {
-	ref, err := name.NewTag(image, name.StrictValidation)
+	ref, err := name.ParseReference(image)
 	if err != nil {
 		return Image{}, fmt.Errorf("image %s: %w", image, err)
 	}
@@ -41,7 +41,7 @@ func (c *Client) Resolve(ctx context.Context, image, arch string) (Image, error)
 	}
 	var errs []error
 	for _, p := range places {
-		out, err := c.resolveAt(ctx, p, ref.TagStr(), arch)
+		out, err := c.resolveAt(ctx, p, ref, arch)
 		if err == nil {
 			out.Name = image
 			return out, nil
@@ -54,7 +54,7 @@ func (c *Client) Resolve(ctx context.Context, image, arch string) (Image, error)
 	return Image{}, fmt.Errorf("image %s: %w", image, errors.Join(errs...))
 }
 
-func (c *Client) resolveAt(ctx context.Context, p place, tag, arch string) (Image, error) {
+func (c *Client) resolveAt(ctx context.Context, p place, ref name.Reference, arch string) (Image, error) {
 	t, err := c.transport(p)
 	if err != nil {
 		return Image{}, err
@@ -64,7 +64,7 @@ func (c *Client) resolveAt(ctx context.Context, p place, tag, arch string) (Imag
 		return Image{}, fmt.Errorf("credentials for %s: %w", p.repo.RegistryStr(), err)
 	}
 	options := []remote.Option{remote.WithContext(ctx), remote.WithTransport(t), remote.WithAuth(auth), remote.WithUserAgent("imgforge")}
-	top, err := remote.Get(p.repo.Tag(tag), options...)
+	top, err := remote.Get(at(p.repo, ref), options...)
 	if err != nil {
 		return Image{}, err
 	}
@@ -91,6 +91,14 @@ func (c *Client) resolveAt(ctx context.Context, p place, tag, arch string) (Imag
 		out.Size += b.Size
 	}
 	return out, err
+}
+
+// at is a reference in another repository.
+func at(repo name.Repository, ref name.Reference) name.Reference {
+	if d, ok := ref.(name.Digest); ok {
+		return repo.Digest(d.DigestStr())
+	}
+	return repo.Tag(ref.Identifier())
 }
 
 // forArch finds the manifest of an architecture in an index.

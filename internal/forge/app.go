@@ -37,7 +37,7 @@ type Source struct {
 	// Store is the store folder; "" means store/ beside the cluster file.
 	Store string
 	In    io.Reader
-	text  []byte // of In, once it was read
+	text  []byte // of In, once it was read, or of File as it is about to be
 }
 
 // maxClusterFile bounds what is read before it is parsed, in bytes; the parser refuses less.
@@ -51,6 +51,9 @@ func (s Source) read() (string, []byte, error) {
 			return "", nil, invalid("", err.Error(), "see imgforge build --help")
 		}
 		return s.Example + ".yaml", data, nil
+	}
+	if s.text != nil && s.File != "-" {
+		return s.File, s.text, nil
 	}
 	if s.text != nil {
 		return "<stdin>", s.text, nil
