@@ -85,16 +85,16 @@ func (l *ledger) latest() (entry, bool) {
 func (l *ledger) all() (due []entry, known func(string) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sent := make(map[string]bool, len(l.sent))
-	for name := range l.sent {
-		sent[name] = true
-	}
 	for _, e := range l.written {
 		if l.snapshot.IsZero() || e.at.Before(l.snapshot) || e.at.After(l.restart()) {
 			due = append(due, e)
 		}
 	}
-	return due, func(name string) bool { return sent[name] }
+	return due, func(name string) bool { // asked when the reading is over: clients go on
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.sent[name]
+	}
 }
 
 // restored says that of the writes until now those after a time are gone, as told.
