@@ -11,5 +11,8 @@ func stateRows(p *plan.Plan) []Fault {
 	return slices.Concat(
 		wipeRows(p),
 		slotRows(p),
+		reserveRows(p),
+		certificateRows(p),
+		rotateRows(p),
 	)
 }
