@@ -14,5 +14,6 @@ func stateRows(p *plan.Plan) []Fault {
 		reserveRows(p),
 		certificateRows(p),
 		rotateRows(p),
+		diskRows(p),
 	)
 }
