@@ -16,8 +16,21 @@ func (r *Report) FaultsMarkdown(w io.Writer) error {
 	for _, o := range r.Topologies {
 		m.faults(o)
 	}
-	_, err := io.WriteString(w, strings.TrimRight(m.String(), "\n")+"\n")
+	m.linef("## What this cannot show\n")
+	for _, line := range faultsNotProven() {
+		m.linef("- %s", line)
+	}
+	_, err := io.WriteString(w, m.String())
 	return err
+}
+
+// faultsNotProven is what the table's kind of node cannot show.
+func faultsNotProven() []string {
+	return []string{
+		"A power cut ends all processes of a container and its network at once. What they had written stays in the page cache of this machine's kernel, which lives on: what a disk loses that was written and not synced is not shown.",
+		"Containers share this machine's kernel, its clock and its cores: times are of a machine on which the whole cluster and what watches it ran at once.",
+		"No provider took part: where an address has to be moved at a provider, the time of that call comes on top.",
+	}
 }
 
 // faultsExplained says how the table is read.
