@@ -147,16 +147,21 @@ func (t *Trial) lookAtNodes(ctx context.Context, o *operator, nodes []*Node, reg
 	if err := t.anyMaster(ctx, o, "/api/v1/nodes", &list); err != nil {
 		return err
 	}
+	return t.judgeNodes(&list, t.nodes, nodes, registered, ready)
+}
+
+// judgeNodes is lookAtNodes for a list that the API gave, of a cluster of all nodes.
+func (t *Trial) judgeNodes(list *nodeList, all, nodes []*Node, registered, ready map[string]bool) error {
 	missing := map[string]string{}
 	for _, n := range nodes {
 		missing[n.Name] = "is not registered"
 	}
 	for _, item := range list.Items {
-		i := slices.IndexFunc(t.nodes, func(n *Node) bool { return n.Name == item.Metadata.Name })
+		i := slices.IndexFunc(all, func(n *Node) bool { return n.Name == item.Metadata.Name })
 		if i < 0 {
 			return fmt.Errorf("the API knows a node %s that nobody booted", item.Metadata.Name)
 		}
-		n := t.nodes[i]
+		n := all[i]
 		if !slices.Contains(nodes, n) {
 			continue
 		}

@@ -74,6 +74,9 @@ func (n *Node) furnish(ctx context.Context, dir string, o NodeOptions) error {
 
 // configure gives a node its payload, and adds the lab's settings.
 func (n *Node) configure(ctx context.Context, dir string, o NodeOptions) error {
+	if o.Files != nil {
+		return o.Files(n.root)
+	}
 	if o.Payload == nil {
 		unit, err := n.lab.seed(ctx, o.Drive, n.root)
 		if err != nil {

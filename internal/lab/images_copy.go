@@ -3,7 +3,9 @@ package lab
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -20,8 +22,12 @@ func (l *Lab) place(dir, name, as string) error {
 	return copyFile(path, filepath.Join(dir, as))
 }
 
-// copyFile makes an executable copy, as a link where it can.
+// copyFile makes an executable copy, as a link where it can. What is in its place
+// goes: written over, a link would change the program that it is a copy of.
 func copyFile(from, to string) error {
+	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if os.Link(from, to) == nil {
 		return nil
 	}

@@ -50,6 +50,7 @@ func (m *markdown) outcome(o *Outcome) {
 	for _, c := range o.Checks {
 		m.linef("| %s | %s | %s |", cell(c.Name), map[bool]string{true: "yes", false: "**no**"}[c.Passed], cell(c.Evidence))
 	}
+	m.peer(o.Peer)
 	for _, phase := range phases(o) {
 		m.phase(o, phase)
 	}

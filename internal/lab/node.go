@@ -24,6 +24,8 @@ type NodeOptions struct {
 	// drive of a node that cloud-init sets up.
 	Payload []byte
 	Drive   string
+	// Files, when set, makes the node's files below a folder instead of either.
+	Files func(root string) error
 	// Tree, Programs and Store are folders that Tree, Programs and ImageStore return.
 	Tree, Programs, Store string
 	Network               *Network

@@ -116,7 +116,7 @@ func (r *Report) Summary() (lines []string) {
 		if o.Error != "" {
 			line += ", and it ended early"
 		}
-		lines = append(lines, line)
+		lines = append(append(lines, line), o.Peer.lines()...)
 		for _, s := range o.Steps {
 			if s.Node == "" {
 				lines = append(lines, fmt.Sprintf("  %6.1f s  %s: %s", s.Seconds, s.Phase, s.What))

@@ -49,6 +49,7 @@ func Topologies() []Topology {
 		wireGuardLocal(),
 		cloudInit(),
 		broken(),
+		kubeadmPeer(),
 		controlPlaneVM(),
 		driveVM(),
 		wireGuardVM(),
