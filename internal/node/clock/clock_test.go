@@ -156,8 +156,8 @@ func TestRotatedLeafCounts(t *testing.T) {
 // Every code has one golden text, made by what causes it.
 func TestEveryCodeHasItsText(t *testing.T) {
 	for _, code := range bootcode.All() {
-		if code.Step != step.Time {
-			continue
+		if code.Step != step.Time || code.Number == bootcode.ClockDiffers {
+			continue // it takes two nodes to see that
 		}
 		now := map[int]time.Time{bootcode.TimeUnset: within(), bootcode.TimeBefore: time.Unix(0, 0), bootcode.TimeAfter: end().AddDate(0, 0, 20)}[code.Number]
 		c := newClocked(t, now)

@@ -154,11 +154,13 @@ func (n *node) probe(ctx context.Context, s Slot, address string) (answer, error
 	if err != nil {
 		return a, err
 	}
+	asked := time.Now()
 	resp, err := n.http.Do(req)
 	if err != nil {
 		return a, err
 	}
 	defer resp.Body.Close()
+	n.clocks.heard(s.Name, resp.Header.Get("Date"), asked, time.Now())
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
 	switch {
 	case err != nil:

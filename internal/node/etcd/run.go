@@ -78,6 +78,7 @@ type node struct {
 	silent    map[string]bool // who did not answer at the last look, by name
 	stuck     time.Time       // since when nothing moves; zero while something does
 	trouble   trouble         // of an etcd that does not come up
+	clocks    clocks          // of the other masters
 	// fault is called between steps, so that tests can end the process there.
 	fault func(step string) error
 }
@@ -200,6 +201,7 @@ func (n *node) step(ctx context.Context) (settled, moved bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, false, err
 	}
+	n.clocks.report(n.o.Report)
 	if o.Disk.Held != Nothing { // damaged data too is that of an etcd that has run
 		if err := n.rememberData(); err != nil {
 			return false, false, fmt.Errorf("remember that etcd has run: %w", err)

@@ -37,18 +37,24 @@ func newHTTP(pool *x509.CertPool) *http.Client {
 
 // ask is one request; the body is cut at a size that any answer fits in.
 func ask(ctx context.Context, c *http.Client, url string) (status int, body []byte, err error) {
+	status, body, _, err = askHead(ctx, c, url)
+	return status, body, err
+}
+
+// askHead is ask, with the head of the answer.
+func askHead(ctx context.Context, c *http.Client, url string) (status int, body []byte, head http.Header, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	req.Header.Set("Accept", "application/json, */*")
 	resp, err := c.Do(req)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	defer resp.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	return resp.StatusCode, body, err
+	return resp.StatusCode, body, resp.Header, err
 }
 
 // lookKubelet asks the kubelet, and its journal when it is not well.
@@ -167,13 +173,16 @@ func (a *apiClient) look(ctx context.Context, url, node string) API {
 	if err != nil {
 		return API{Why: brief(err)}
 	}
-	status, body, err := ask(ctx, client, url+"/api/v1/nodes/"+node)
+	status, body, head, err := askHead(ctx, client, url+"/api/v1/nodes/"+node)
 	if err != nil {
 		var unknown x509.UnknownAuthorityError
 		var name x509.HostnameError
 		return API{Why: brief(reason(err)), Foreign: errors.As(err, &unknown) || errors.As(err, &name)}
 	}
 	out := API{Status: status}
+	if date, err := http.ParseTime(head.Get("Date")); err == nil {
+		out.Clock = date
+	}
 	if status != http.StatusOK {
 		var answer struct{ Message string }
 		if json.Unmarshal(body, &answer) != nil || answer.Message == "" {

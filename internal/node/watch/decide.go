@@ -67,7 +67,38 @@ func Decide(f Facts) []Word {
 	if f.Node.Role == master {
 		words = append(words, control)
 	}
+	if w, ok := decideClock(f); ok {
+		words = append(words, w)
+	}
 	return append(words, decideEndpoint(f, images))
+}
+
+// clockLeeway is by how much a token may be made in the future for an API server
+// (DefaultLeeway of go-jose's jwt, which k8s.io/kubernetes/pkg/serviceaccount uses).
+const clockLeeway = time.Minute
+
+// decideClock compares this node's clock with that of the API server that answered.
+// Masters compare theirs with each other's: see the step etcd. There is a word only
+// while they differ, and once when they do no more.
+func decideClock(f Facts) (w Word, ok bool) {
+	if f.Node.Role == master || f.API.Clock.IsZero() {
+		return w, false
+	}
+	switch ahead := f.API.Clock.Sub(f.Now); {
+	case ahead.Abs() > clockLeeway:
+		return warned(step.Time, bootcode.ClockDiffers, "the clock of the API server that answered is %s", aheadOf(ahead)), true
+	case f.Others[step.Time].Code == bootcode.ClockDiffers:
+		return reached(step.Time, "the clock agrees with that of the API server"), true
+	}
+	return w, false
+}
+
+// aheadOf is by how much a clock is ahead of this node's, in words.
+func aheadOf(d time.Duration) string {
+	if d < 0 {
+		return fmt.Sprintf("%s behind this node's", (-d).Round(time.Minute))
+	}
+	return fmt.Sprintf("%s ahead of this node's", d.Round(time.Minute))
 }
 
 // decideMesh is about the node's address and whether anybody answers.

@@ -121,6 +121,8 @@ func situations() []situation {
 			f.Kubelet = Kubelet{Why: `kubelet.service is activating (auto-restart): run.go:72] "command failed" err="failed to parse kubelet flag: unknown flag: --foo"`}
 			f.API = API{}
 		}, bootcode.KubeletDown, Passing, "unknown flag: --foo", true},
+		{"a clock that is behind", true, func(f *Facts) { f.API.Clock = noon.Add(time.Hour) }, bootcode.ClockDiffers, Warned, "the clock of the API server that answered is 1h0m0s ahead of this node's", true},
+		{"a clock that is ahead", true, func(f *Facts) { f.API.Clock = noon.Add(-61 * time.Second) }, bootcode.ClockDiffers, Warned, "is 1m0s behind this node's", false},
 		{"a silent API", true, func(f *Facts) { f.API = API{Why: "dial tcp 192.168.66.253:6443: connect: no route to host"} }, bootcode.APISilent, Passing, "https://192.168.66.253:6443: dial", true},
 		{"a failing API", true, func(f *Facts) { f.API = API{Status: 503, Why: "no backend"} }, bootcode.APISilent, Passing, "no backend", false},
 		{"another cluster's API", true, func(f *Facts) {
@@ -225,6 +227,15 @@ func TestDecideWithoutACode(t *testing.T) {
 	if words := Decide(wellWorker()); !wellAll(words) || len(words) != 4 {
 		t.Errorf("a worker: %+v", words)
 	}
+	f := wellWorker()
+	f.API.Clock = noon.Add(time.Minute)
+	if words := Decide(f); len(words) != 4 {
+		t.Errorf("a worker whose clock is well: %+v", words)
+	}
+	f.Others[step.Time] = step.Record{State: step.Warning, Code: bootcode.ClockDiffers}
+	if words := Decide(f); !wellAll(words) || len(words) != 5 {
+		t.Errorf("a worker whose clock is well again: %+v", words)
+	}
 }
 
 // Every code has one golden text, made by the situation that causes it.
@@ -241,7 +252,7 @@ func TestEveryCodeHasItsText(t *testing.T) {
 	texts[bootcode.NodeUnread] = strings.ReplaceAll(fmt.Sprintln(err), "testdata/nowhere", "")
 	for _, c := range bootcode.All() {
 		hundred := c.Number / 100
-		if hundred != 3 && hundred != 4 && hundred != 6 {
+		if hundred != 3 && hundred != 4 && hundred != 6 && c.Number != bootcode.ClockDiffers {
 			continue // made happen elsewhere
 		}
 		got, path := texts[c.Number], filepath.Join("..", "..", "bootcode", "testdata", fmt.Sprintf("%d-%s.txt", c.Number, c.Name))

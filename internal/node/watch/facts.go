@@ -77,6 +77,8 @@ type API struct {
 	Foreign bool   // who answers belongs to another authority
 	Ready   bool
 	Message string // of the node's condition while it is not ready
+	// Clock is what the clock of the API server said in its answer; zero: not known.
+	Clock time.Time
 }
 
 // Part is one static pod of the control plane.
