@@ -96,11 +96,36 @@ func (b *bench) runFaults(ctx context.Context, chosen []lab.Topology, out io.Wri
 			break
 		}
 	}
+	if b.options.wholeTable() && ctx.Err() == nil {
+		errs = append(errs, b.comparePeer(ctx, chosen[0]))
+	}
+	b.report.Seconds = before + time.Since(begun).Seconds()
+	errs = append(errs, b.write(b.config))
 	for _, line := range b.report.FaultSummary() {
 		fmt.Fprintln(out, line)
 	}
 	fmt.Fprintf(out, "report: %s\n", filepath.Join(b.options.report, "report.md"))
 	return errors.Join(errs...)
+}
+
+// wholeTable tells whether no part of the table was chosen: the cluster beside which
+// kubeadm's is measured is part of it then.
+func (o testOptions) wholeTable() bool { return len(o.topologies) == 0 && len(o.fault) == 0 }
+
+// comparePeer has kubeadm make a cluster of as many nodes as a topology has, once in a report.
+func (b *bench) comparePeer(ctx context.Context, t lab.Topology) error {
+	o := b.report.OutcomeOf(t)
+	if o.Peer != nil {
+		return nil
+	}
+	config := b.config
+	config.Artifacts = filepath.Join(b.options.report, "kubeadm-peer")
+	peer, err := lab.ComparePeer(ctx, config)
+	if err != nil {
+		return fmt.Errorf("beside kubeadm: %w", err)
+	}
+	o.Peer = peer
+	return nil
 }
 
 // resume takes over rows of the report folder that are of the same commit.

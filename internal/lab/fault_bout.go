@@ -54,10 +54,10 @@ func (b *bout) since() time.Duration {
 	return time.Since(b.begun)
 }
 
-// Measure notes a time of the row beside its aim; none when that is 0.
-func (b *bout) Measure(what string, d, aim time.Duration) {
+// Measure notes a time of the row beside its aim in seconds; none when that is 0.
+func (b *bout) Measure(what string, d time.Duration, aim float64) {
 	b.mu.Lock()
-	b.row.Measures = append(b.row.Measures, Measure{What: what, Seconds: d.Seconds(), Aim: aim.Seconds()})
+	b.row.Measures = append(b.row.Measures, Measure{What: what, Seconds: d.Seconds(), Aim: aim})
 	b.mu.Unlock()
 	b.logf("%6.1f s  %s", d.Seconds(), what)
 }
