@@ -174,7 +174,11 @@ func controllerManagerFlags(p *Plan) map[string]string {
 		"cluster-signing-kubelet-serving-cert-file": pkiDir + "kubelet-signer.crt",
 		"cluster-signing-kubelet-serving-key-file":  pkiDir + "kubelet-signer.key",
 		// Its default lies on the image's read-only root; this is the kubelet's.
-		"flex-volume-plugin-dir":           "/var/lib/kubelet/volumeplugins",
+		"flex-volume-plugin-dir": "/var/lib/kubelet/volumeplugins",
+		// Whoever comes to lead asks some 150 times for what its controllers act with: with
+		// the defaults, 20 a second, nothing is controlled for the first five seconds.
+		"kube-api-burst":                   "200",
+		"kube-api-qps":                     "100",
 		"node-cidr-mask-size":              fmt.Sprint(p.Kubernetes.NodeMask),
 		"requestheader-client-ca-file":     pkiDir + "front-proxy-ca.crt",
 		"root-ca-file":                     pkiDir + "ca.crt",

@@ -63,7 +63,7 @@ func controllerManagerReserved() []string {
 		"cluster-signing-kubelet-client-cert-file", "cluster-signing-kubelet-client-key-file", "cluster-signing-kubelet-serving-cert-file",
 		"cluster-signing-kubelet-serving-key-file", "cluster-signing-legacy-unknown-cert-file", "cluster-signing-legacy-unknown-key-file",
 		"flex-volume-plugin-dir", "node-cidr-mask-size", "node-cidr-mask-size-ipv4", "root-ca-file", "service-account-private-key-file", "service-cluster-ip-range",
-		"terminated-pod-gc-threshold", "use-service-account-credentials",
+		"terminated-pod-gc-threshold", "use-service-account-credentials", "kube-api-qps", "kube-api-burst",
 	}
 }
 
