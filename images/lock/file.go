@@ -15,7 +15,7 @@ import (
 
 const header = `# What this cluster is made of, written by imgforge lock: commit it beside the cluster file.
 # imgforge lock --check says whether the two belong together, imgforge lock --upgrade moves
-# one thing, and imgforge fetch downloads all of it. An edit here is as good as a download is checked.
+# one thing, and imgforge fetch downloads all of it and checks every byte against this file.
 `
 
 // Encode is the text of the file.
@@ -43,6 +43,9 @@ func Decode(data []byte) (*Located, error) {
 	var root yaml.Node
 	if err := yaml.Unmarshal(data, &root); err != nil {
 		return nil, err
+	}
+	if root.Kind == 0 {
+		return nil, errors.New("it is empty")
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)

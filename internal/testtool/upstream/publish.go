@@ -1,0 +1,238 @@
+package upstream
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/ulikunitz/xz"
+
+	"github.com/imgforge/imgforge/images/catalog"
+)
+
+// Program publishes one of the catalogue's programs, with the list of its hash.
+func (s *Site) Program(of, version, arch string) error {
+	programs, err := catalog.Programs(of, version, arch)
+	if err != nil {
+		return err
+	}
+	for _, p := range programs {
+		data := body(p.Name + " " + version + " " + arch)
+		list := string(s.Get(p.Sums)) + sum256(data) + "  " + p.File + "\n" // one list serves all architectures of some
+		if of == catalog.Kubernetes { // whose lists are a hash and nothing else
+			list = sum256(data)
+		}
+		if err := s.Put(p.URL, data); err != nil {
+			return err
+		}
+		if err := s.Put(p.Sums, []byte(list)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Flatcar publishes a version and makes it the channel's current one.
+func (s *Site) Flatcar(channel, arch, version string) error {
+	text := "FLATCAR_BUILD=1\nFLATCAR_VERSION=" + version + "\nFLATCAR_VERSION_ID=" + version + "\nFLATCAR_BUILD_ID=\"2026-01-01-0000\"\n"
+	if err := s.Put(catalog.FlatcarVersionURL(channel, arch), []byte(text)); err != nil {
+		return err
+	}
+	digests := catalog.FlatcarDigestsURL(channel, arch, version)
+	image := strings.TrimSuffix(digests, ".DIGESTS.asc")
+	data := body("flatcar " + version + " " + arch)
+	list := fmt.Sprintf("# MD5 HASH\n%032x  %[2]s\n# SHA1 HASH\n%040[1]x  %[2]s\n# SHA512 HASH\n%[3]s  %[2]s\n", 7, path.Base(image), sum512(data))
+	signed, err := s.clearSign([]byte(list))
+	if err != nil {
+		return err
+	}
+	if err := s.Put(image, data); err != nil {
+		return err
+	}
+	return s.Put(digests, signed)
+}
+
+// FedoraCoreOS publishes a release and makes it the stream's.
+func (s *Site) FedoraCoreOS(stream, version string) error {
+	const format = `{"stream": %q, "metadata": {"last-modified": "2026-01-01T00:00:00Z"}, "architectures": {"x86_64": {"artifacts": {"metal": {
+  "release": %q, "formats": {"raw.xz": {"disk": {"location": %q, "signature": %q, "sha256": %q}}}}}}}}`
+	location := strings.TrimSuffix(catalog.StreamURL(stream), ".json") + "/builds/" + version + "/fedora-coreos-metal.raw.xz"
+	data := body("fcos " + version)
+	signature, err := s.detached(data)
+	if err != nil {
+		return err
+	}
+	for at, contents := range map[string][]byte{
+		location: data, location + ".sig": signature,
+		catalog.StreamURL(stream): fmt.Appendf(nil, format, stream, version, location, location+".sig", sum256(data)),
+	} {
+		if err := s.Put(at, contents); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DebianImage publishes a cloud image and makes it the release's latest.
+func (s *Site) DebianImage(release, arch, version string) error {
+	build := fmt.Sprintf(`{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "cloud.debian.org/v1alpha1", "kind": "Build",
+  "metadata": {"labels": {"cloud.debian.org/vendor": "genericcloud", "cloud.debian.org/version": %q, "debian.org/arch": %q}}}]}`, version, arch)
+	sums := catalog.DebianSumsURL(release, version)
+	file := fmt.Sprintf("debian-%s-genericcloud-%s-%s.tar.xz", release, arch, version)
+	data, err := debianDisk(body("debian " + version))
+	if err != nil {
+		return err
+	}
+	for at, contents := range map[string][]byte{
+		catalog.DebianBuildURL(release, arch): []byte(build),
+		sums:                                  []byte(sum512([]byte("other")) + "  other.qcow2\n" + sum512(data) + "  " + file + "\n"),
+		path.Dir(strings.TrimPrefix(sums, "https:")) + "/" + file: nil,
+	} {
+		if contents == nil {
+			at, contents = "https:"+strings.Replace(at, "/", "//", 1), data
+		}
+		if err := s.Put(at, contents); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func debianDisk(raw []byte) ([]byte, error) {
+	var out bytes.Buffer
+	z, err := xz.NewWriter(&out)
+	if err != nil {
+		return nil, err
+	}
+	t := tar.NewWriter(z)
+	if err := t.WriteHeader(&tar.Header{Name: "disk.raw", Mode: 0o644, Size: int64(len(raw))}); err != nil {
+		return nil, err
+	}
+	if _, err := t.Write(raw); err != nil {
+		return nil, err
+	}
+	if err := t.Close(); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// Debian publishes a snapshot of the package archive: paragraphs of an index, to
+// which file names, sizes and hashes are added, and the same for security updates.
+func (s *Site) Debian(release, snapshot, paragraphs, security string) error {
+	for _, suite := range catalog.Suites(release, snapshot) {
+		text := paragraphs
+		if suite.Security {
+			text = security
+		}
+		if err := s.suite(suite, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Site) suite(suite catalog.Suite, paragraphs string) error {
+	var sums strings.Builder
+	for _, arch := range [...]string{"amd64", "arm64"} {
+		packed, err := s.index(suite, arch, paragraphs)
+		if err != nil {
+			return err
+		}
+		if err := s.Put(suite.PackagesURL(arch), packed); err != nil {
+			return err
+		}
+		file := strings.TrimPrefix(suite.PackagesURL(arch), strings.TrimSuffix(suite.ReleaseURL(), "InRelease"))
+		fmt.Fprintf(&sums, " %s %d %s\n", sum256(packed), len(packed), file)
+	}
+	dist := path.Base(path.Dir(suite.ReleaseURL()))
+	release, err := s.clearSign([]byte("Origin: Debian\nCodename: " + dist + "\nMD5Sum:\n 00000000000000000000000000000000 1 main/binary-amd64/Packages.xz\nSHA256:\n" + sums.String()))
+	if err != nil {
+		return err
+	}
+	return s.Put(suite.ReleaseURL(), release)
+}
+
+// index publishes packages and returns the list of them, packed.
+func (s *Site) index(suite catalog.Suite, arch, paragraphs string) ([]byte, error) {
+	root, _, _ := strings.Cut(suite.ReleaseURL(), "/dists/")
+	var packed bytes.Buffer
+	z, err := xz.NewWriter(&packed)
+	if err != nil {
+		return nil, err
+	}
+	for paragraph := range strings.SplitSeq(strings.TrimSpace(paragraphs), "\n\n") {
+		if paragraph == "" {
+			continue
+		}
+		name, version := value(paragraph, "Package"), value(paragraph, "Version")
+		file := fmt.Sprintf("pool/main/%s_%s_%s.deb", name, version, arch)
+		data := body("deb " + name + " " + version + " " + arch)
+		fmt.Fprintf(z, "%s\nArchitecture: %s\nFilename: %s\nSize: %d\nSHA256: %s\nDescription: stand-in\n of a package\n\n", paragraph, arch, file, len(data), sum256(data))
+		if err := s.Put(root+"/"+file, data); err != nil {
+			return nil, err
+		}
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return packed.Bytes(), nil
+}
+
+func value(paragraph, name string) string {
+	for line := range strings.Lines(paragraph) {
+		if v, ok := strings.CutPrefix(line, name+": "); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+// Image publishes an image for both architectures, whatever its registry's name.
+// Its layers follow from its name and the revision.
+func (s *Site) Image(ref, revision string) error {
+	tag, err := name.NewTag(ref)
+	if err != nil {
+		return err
+	}
+	index := v1.ImageIndex(empty.Index)
+	for _, arch := range [...]string{"amd64", "arm64"} {
+		img, err := imageOf(ref, revision, arch)
+		if err != nil {
+			return err
+		}
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}}})
+	}
+	at, err := name.NewTag(strings.TrimPrefix(s.Registry, "http://") + "/" + tag.RepositoryStr() + ":" + tag.TagStr())
+	if err != nil {
+		return err
+	}
+	return remote.WriteIndex(at, index)
+}
+
+func imageOf(ref, revision, arch string) (v1.Image, error) {
+	shared := static.NewLayer(body("a layer that all images share"), types.OCILayer)
+	own := static.NewLayer(body(ref+" "+revision+" "+arch), types.OCILayer)
+	img, err := mutate.AppendLayers(empty.Image, shared, own)
+	if err != nil {
+		return nil, err
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	config.OS, config.Architecture = "linux", arch
+	return mutate.ConfigFile(img, config)
+}
