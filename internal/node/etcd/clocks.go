@@ -51,8 +51,15 @@ func (c *clocks) heard(name, date string, asked, answered time.Time) {
 }
 
 // report says whose clock differs by more than tokens allow, and once that none does
-// any more.
-func (c *clocks) report(to step.Reporter) {
+// any more. It says nothing while the step of the clock itself still waits for a time
+// server, and would say something else after it.
+func (c *clocks) report(root string, to step.Reporter) {
+	records, _ := step.Read(root) // what cannot be read has not been said
+	for _, r := range records {
+		if r.Step == step.Time && r.State == step.Waiting {
+			return
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var differ []string

@@ -201,7 +201,7 @@ func (n *node) step(ctx context.Context) (settled, moved bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, false, err
 	}
-	n.clocks.report(n.o.Report)
+	n.clocks.report(n.o.Root, n.o.Report)
 	if o.Disk.Held != Nothing { // damaged data too is that of an etcd that has run
 		if err := n.rememberData(); err != nil {
 			return false, false, fmt.Errorf("remember that etcd has run: %w", err)

@@ -81,7 +81,7 @@ const clockLeeway = time.Minute
 // Masters compare theirs with each other's: see the step etcd. There is a word only
 // while they differ, and once when they do no more.
 func decideClock(f Facts) (w Word, ok bool) {
-	if f.Node.Role == master || f.API.Clock.IsZero() {
+	if f.Node.Role == master || f.API.Clock.IsZero() || unfinished(f, step.Time) {
 		return w, false
 	}
 	switch ahead := f.API.Clock.Sub(f.Now); {
