@@ -15,5 +15,6 @@ func stateRows(p *plan.Plan) []Fault {
 		certificateRows(p),
 		rotateRows(p),
 		diskRows(p),
+		clockRows(p),
 	)
 }

@@ -54,6 +54,7 @@ func Topologies() []Topology {
 		driveVM(),
 		wireGuardVM(),
 		tincVM(),
+		clockVM(),
 	}
 }
 

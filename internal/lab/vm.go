@@ -28,6 +28,8 @@ type MachineOptions struct {
 	Networks [][]string
 	// Arguments are for the kernel, at every boot.
 	Arguments []string
+	// Ahead is by how much its clock is ahead of the one of the machine that runs it.
+	Ahead time.Duration
 }
 
 // VM is a machine of its own: qemu, run by an ordinary user.
@@ -114,6 +116,9 @@ func (v *VM) arguments() []string {
 		"-device", "virtio-rng-pci", "-drive", "file="+comma(v.disk())+",if=virtio,cache=unsafe",
 		"-chardev", "socket,id=agent,server=on,wait=off,path="+comma(v.socket),
 		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0")
+	if o.Ahead != 0 {
+		args = append(args, "-rtc", "base="+time.Now().Add(o.Ahead).UTC().Format("2006-01-02T15:04:05"))
+	}
 	switch {
 	case o.Drive != "":
 		args = append(args, "-drive", "file="+comma(o.Drive)+",if=virtio,format=raw,readonly=on")

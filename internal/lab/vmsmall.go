@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 func wireGuardVM() Topology {
@@ -45,7 +46,7 @@ func (t *Trial) playSmall(ctx context.Context, mesh string, look func(*VM, conte
 	if err != nil {
 		return err
 	}
-	machines, err := t.smallMachines(ctx, system)
+	machines, err := t.smallMachines(ctx, system, t.Switch(), nil)
 	if err != nil {
 		return err
 	}
@@ -72,16 +73,16 @@ func (t *Trial) playSmall(ctx context.Context, mesh string, look func(*VM, conte
 }
 
 // smallMachines powers the masters on, on one switch. The boot loader names the
-// machine and the address that a provider's DHCP would give.
-func (t *Trial) smallMachines(ctx context.Context, system System) (machines []*VM, err error) {
-	wire := t.Switch()
+// machine and the address that a provider's DHCP would give; ahead is by how much the
+// clocks of some are ahead.
+func (t *Trial) smallMachines(ctx context.Context, system System, wire *Switch, ahead map[string]time.Duration) (machines []*VM, err error) {
 	for _, name := range t.existing() {
 		port, err := wire.Port()
 		if err != nil {
 			return nil, err
 		}
 		address := t.below(name)
-		v, err := t.power(ctx, MachineOptions{Name: name, System: system, Payload: t.secret("roles/master.ign"), Cores: 1, MiB: 1536, Networks: [][]string{{port}},
+		v, err := t.power(ctx, MachineOptions{Name: name, System: system, Payload: t.secret("roles/master.ign"), Cores: 1, MiB: 1536, Networks: [][]string{{port}}, Ahead: ahead[name],
 			Arguments: append(SmallArguments(), "imgforge.node="+name, fmt.Sprintf("ip=%s:::255.255.255.0::eth0:off", address.Addr()))})
 		if err != nil {
 			return nil, err
