@@ -27,3 +27,10 @@ const (
 	// ImageNameAnnotation is what containerd names an image by when it imports one.
 	ImageNameAnnotation = "io.containerd.image.name"
 )
+
+// CNIPlugins is where an extension brings the plugins for networks of pods, and
+// CNIFolder where containerd looks for them and network add-ons write their own.
+const (
+	CNIPlugins = "/usr/lib/imgforge/cni"
+	CNIFolder  = "/opt/cni/bin"
+)
