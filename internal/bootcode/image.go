@@ -5,6 +5,7 @@ const (
 	ProgramMissing = 401
 	ContainerdDown = 402
 	ImageMissing   = 403
+	ImportFailed   = 404
 )
 
 var imageCodes = [...]Code{
@@ -17,4 +18,7 @@ var imageCodes = [...]Code{
 	{ImageMissing, "image-missing", "images", false,
 		"container images that this node starts by itself are not in its store, and nothing fetches them",
 		"boot an image that brings them under exactly these names: they follow from kubernetes.version and from the imgforge that rendered the payload, so image and payload have to be made by the same"},
+	{ImportFailed, "import-failed", "images", false,
+		"the container images that this node's image brings cannot be imported, so the kubelet does not start",
+		"see why: a bundle that is damaged or of another imgforge is replaced by booting an image that was verified; a full disk needs room for containerd"},
 }

@@ -24,6 +24,7 @@ const usage = `imgforge-node is the helper on every node of a cluster made with 
 
   imgforge-node claim                     make this machine the node that its name, or its claim line, says
   imgforge-node time                      wait for a clock that certificates can be used with
+  imgforge-node images                    import and pin the container images that the node's image brought, if they are not there
   imgforge-node etcd guard                take etcd's manifest away unless its data is there, before the kubelet starts
   imgforge-node run                       all that a node of its role does for as long as it runs: watch, clock,
                                           status and reboot, and on masters etcd, apply and approve; each is also a command of its own
@@ -38,7 +39,7 @@ const usage = `imgforge-node is the helper on every node of a cluster made with 
 Flags: --root DIR     a folder instead of /
        --config FILE  node.json
        --wait 60s     how long claim waits for a name before it fails
-       --keep-trying  claim, or guard etcd, again until it succeeds, as the units do
+       --keep-trying  claim, import images, or guard etcd, again until it succeeds, as the units do
 `
 
 // options are the flags of every command.

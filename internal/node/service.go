@@ -13,6 +13,7 @@ import (
 	"github.com/imgforge/imgforge/internal/node/approve"
 	"github.com/imgforge/imgforge/internal/node/clock"
 	"github.com/imgforge/imgforge/internal/node/etcd"
+	"github.com/imgforge/imgforge/internal/node/images"
 	"github.com/imgforge/imgforge/internal/node/publicip"
 	"github.com/imgforge/imgforge/internal/node/reboot"
 	"github.com/imgforge/imgforge/internal/node/status"
@@ -38,6 +39,8 @@ func (s service) do(ctx context.Context, words []string) (err error, known bool)
 		return s.run(ctx), true
 	case len(words) == 1 && words[0] == "time":
 		return clock.Run(ctx, clock.Options{Root: s.o.root, Report: s.log}), true
+	case len(words) == 1 && words[0] == "images":
+		return s.images(ctx), true
 	case len(words) == 2 && words[0] == "etcd" && words[1] == "guard":
 		return s.guard(ctx), true
 	case len(words) == 1:
@@ -89,6 +92,22 @@ func (s service) guard(ctx context.Context) error {
 			return host{root: s.o.root}.place([]artifact.File{{Path: guarded}})
 		}
 		if !s.o.keepTrying {
+			return err
+		}
+		if f, ok := errors.AsType[*bootcode.Failure](err); ok {
+			s.log.Failed(f) // once, however often it is tried
+		}
+		if !sleep(ctx, s.o.pause) {
+			return err
+		}
+	}
+}
+
+// images makes the images of this node's bundles known to containerd.
+func (s service) images(ctx context.Context) error {
+	for {
+		err := images.Run(ctx, images.Options{Root: s.o.root, Report: s.log})
+		if err == nil || !s.o.keepTrying {
 			return err
 		}
 		if f, ok := errors.AsType[*bootcode.Failure](err); ok {

@@ -252,7 +252,7 @@ func TestEveryCodeHasItsText(t *testing.T) {
 	texts[bootcode.NodeUnread] = strings.ReplaceAll(fmt.Sprintln(err), "testdata/nowhere", "")
 	for _, c := range bootcode.All() {
 		hundred := c.Number / 100
-		if hundred != 3 && hundred != 4 && hundred != 6 && c.Number != bootcode.ClockDiffers {
+		if hundred != 3 && hundred != 4 && hundred != 6 && c.Number != bootcode.ClockDiffers || c.Number == bootcode.ImportFailed {
 			continue // made happen elsewhere
 		}
 		got, path := texts[c.Number], filepath.Join("..", "..", "bootcode", "testdata", fmt.Sprintf("%d-%s.txt", c.Number, c.Name))
