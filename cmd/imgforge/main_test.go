@@ -35,6 +35,7 @@ func TestScript(t *testing.T) {
 			"edit": edit,
 
 			"scaleway": fakeScaleway(),
+			"upstream": standIn(),
 		},
 	})
 }

@@ -28,6 +28,8 @@ type Cache struct {
 	// https://mirror.example.org/files stands for files of every host, each below
 	// the name of its host.
 	Mirrors []string
+	// MirrorsOnly leaves a file's own URL out where there are mirrors.
+	MirrorsOnly bool
 	// Offline fetches nothing: what is missing is an error that names all of it.
 	Offline bool
 	// Parallel is the number of files fetched at once; 4 when 0.

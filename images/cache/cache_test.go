@@ -274,7 +274,11 @@ func TestWrongBytesKeepNothing(t *testing.T) {
 	for name, wrong := range map[string][]byte{"other": contents(9, 10<<10), "longer": append(bytes.Clone(data), 1)} {
 		s := serve(t, map[string][]byte{"/f": wrong})
 		c := open(t)
-		err := c.Fetch(t.Context(), []File{wanted(s, "/f", data)})
+		f := wanted(s, "/f", data)
+		if len(wrong) != len(data) {
+			f.Size = 0 // known by its hash alone
+		}
+		err := c.Fetch(t.Context(), []File{f})
 		bad, ok := errors.AsType[*Corrupt](err)
 		if !ok || bad.URL != s.URL+"/f" || bad.Want != Of(data) || bad.Got != Of(wrong) {
 			t.Errorf("%s: %v", name, err)
@@ -284,6 +288,33 @@ func TestWrongBytesKeepNothing(t *testing.T) {
 		}
 		holds(t, c)
 	}
+}
+
+// A file of another length is not even downloaded.
+func TestWrongLengthKeepsNothing(t *testing.T) {
+	data := contents(22, 10<<10)
+	for _, wrong := range [][]byte{data[:5<<10], append(bytes.Clone(data), 1), {}} {
+		s := serve(t, map[string][]byte{"/f": wrong})
+		c := open(t)
+		err := c.Fetch(t.Context(), []File{wanted(s, "/f", data)})
+		if want := fmt.Sprintf("the file there has %d bytes, and %s has %d", len(wrong), Of(data), len(data)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v", err)
+		}
+		holds(t, c)
+	}
+	// A server that does not say how long its answer is.
+	s := serve(t, nil)
+	s.fault = func(_ int, w http.ResponseWriter, _ *http.Request) bool {
+		w.Write(data)
+		w.(http.Flusher).Flush()
+		w.Write([]byte{1})
+		return true
+	}
+	c := open(t)
+	if err := c.Fetch(t.Context(), []File{wanted(s, "/f", data)}); err == nil || !strings.Contains(err.Error(), "nothing was kept") {
+		t.Errorf("%v", err)
+	}
+	holds(t, c)
 }
 
 // A mirror that lies, lacks the file or is down costs nothing but time.
@@ -304,6 +335,11 @@ func TestMirrorsInOrder(t *testing.T) {
 	holds(t, c, data)
 	if len(upstream.asked) != 0 || len(good.asked) != 1 {
 		t.Errorf("upstream %q, mirror %q", upstream.asked, good.asked)
+	}
+	c = open(t)
+	c.Mirrors, c.MirrorsOnly = []string{empty.URL}, true
+	if err := c.Fetch(t.Context(), []File{wanted(upstream, "/dir/f", data)}); err == nil || len(upstream.asked) != 0 {
+		t.Errorf("mirrors alone: %v, %q", err, upstream.asked)
 	}
 	c = open(t)
 	c.Mirrors = []string{empty.URL, lying.URL}

@@ -140,6 +140,9 @@ func (c *Cache) request(ctx context.Context, src Source, f File, p *part, tell f
 	if err := p.align(resp, src.URL, tell); err != nil {
 		return err
 	}
+	if whole := p.size + resp.ContentLength; f.Size > 0 && resp.ContentLength >= 0 && whole != f.Size {
+		return fmt.Errorf("%s: the file there has %d bytes, and %s has %d: nothing of it was kept", src.URL, whole, f.Digest, f.Size)
+	}
 	if err := p.begin(origin{URL: src.URL, Validator: validator(resp.Header)}); err != nil {
 		return &localError{err}
 	}

@@ -75,6 +75,9 @@ func (c *Cache) urls(raw string) []string {
 			out = append(out, strings.TrimSuffix(m, "/")+"/"+u.Host+u.EscapedPath())
 		}
 	}
+	if c.MirrorsOnly && len(out) > 0 {
+		return out
+	}
 	return append(out, raw)
 }
 

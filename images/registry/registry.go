@@ -85,6 +85,9 @@ func (c *Client) places(of name.Repository) ([]place, error) {
 		out = append(out, place{repo: at.Repo(of.RepositoryStr()), ca: r.CA, ns: dockerName(of.RegistryStr()),
 			prefix: strings.TrimSuffix(strings.TrimSuffix(u.Path, "/"), "/v2")})
 	}
+	if c.cache.MirrorsOnly && len(out) > 0 {
+		return out, nil
+	}
 	own := place{repo: of, ca: r.CA}
 	if r.Username != "" {
 		own.auth = &authn.Basic{Username: r.Username, Password: r.Password}

@@ -121,6 +121,7 @@ func lockFlags(cmd *cobra.Command, o *forge.LockOptions) {
 	cmd.Flags().StringVar(&o.Cache, "cache", "", "folder of downloads (default: imgforge/blobs in the user's cache)")
 	cmd.Flags().BoolVar(&o.Offline, "offline", false, "fetch nothing: take everything from the cache, or list what is missing")
 	cmd.Flags().StringArrayVar(&o.Mirrors, "mirror", nil, "`URL` prefix tried before a file's own; can be given several times (default: $IMGFORGE_MIRRORS)")
+	cmd.Flags().BoolVar(&o.MirrorsOnly, "mirrors-only", false, "never ask the own place of what has a mirror (default: $IMGFORGE_MIRRORS_ONLY is set)")
 	cmd.Flags().StringVar(&o.CA, "ca", "", "`FILE` of authorities in PEM to trust besides the system's")
 	cmd.Flags().IntVar(&o.Parallel, "parallel", 4, "files fetched at once")
 }

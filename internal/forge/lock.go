@@ -30,6 +30,8 @@ type DownloadOptions struct {
 	Offline bool
 	// Mirrors are URL prefixes tried first; those of IMGFORGE_MIRRORS when empty.
 	Mirrors []string
+	// MirrorsOnly never asks a file's or an image's own place where a mirror is named.
+	MirrorsOnly bool
 	// CA and Keys are files: authorities in PEM for downloads, and OpenPGP keys that
 	// are trusted besides the catalogue's.
 	CA, Keys string
@@ -321,6 +323,7 @@ func (a *App) cache(o DownloadOptions) (*cache.Cache, error) {
 	if len(out.Mirrors) == 0 {
 		out.Mirrors = strings.Fields(a.Getenv("IMGFORGE_MIRRORS"))
 	}
+	out.MirrorsOnly = o.MirrorsOnly || a.Getenv("IMGFORGE_MIRRORS_ONLY") != ""
 	for _, m := range out.Mirrors {
 		if u, err := url.Parse(m); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			return nil, invalid("", fmt.Sprintf("the mirror %q is no URL", m), "write one such as https://mirror.example.org/files")

@@ -28,7 +28,7 @@ func (s *Site) Program(of, version, arch string) error {
 	for _, p := range programs {
 		data := body(p.Name + " " + version + " " + arch)
 		list := string(s.Get(p.Sums)) + sum256(data) + "  " + p.File + "\n" // one list serves all architectures of some
-		if of == catalog.Kubernetes { // whose lists are a hash and nothing else
+		if of == catalog.Kubernetes {                                       // whose lists are a hash and nothing else
 			list = sum256(data)
 		}
 		if err := s.Put(p.URL, data); err != nil {
