@@ -14,7 +14,8 @@ type Peer struct {
 	Masters int `json:"masters"`
 	Others  int `json:"others"`
 	// Own is imgforge's: seconds from the first node's power-on until all are Ready.
-	Own float64 `json:"own"`
+	Own  float64 `json:"own"`
+	Load Load    `json:"load"` // meanwhile
 	// Clusters are kubeadm's, one for each way of joining; the aim is about the first.
 	Clusters []PeerCluster `json:"clusters"`
 	// Configs are kubeadm's, of the first master, another master and another node.
@@ -25,6 +26,7 @@ type Peer struct {
 type PeerCluster struct {
 	How     string  `json:"how"`
 	Seconds float64 `json:"seconds"` // from the first node's power-on until all are Ready
+	Load    Load    `json:"load"`    // meanwhile
 	// Ratio is imgforge's seconds in these.
 	Ratio    float64       `json:"ratio"`
 	Commands []PeerCommand `json:"commands"`
@@ -85,6 +87,10 @@ func playPeer(ctx context.Context, t *Trial) error {
 		return err
 	}
 	t.Phase("imgforge, from its payloads")
+	meter, err := newLoadMeter()
+	if err != nil {
+		return err
+	}
 	first, err := PowerOn(ctx, t.nodes)
 	if err != nil {
 		return err
@@ -92,7 +98,11 @@ func playPeer(ctx context.Context, t *Trial) error {
 	if err := t.boots(ctx, o, t.nodes, first); err != nil {
 		return err
 	}
-	return t.peers(ctx)
+	load, err := meter.read(t.nodes)
+	if err != nil {
+		return err
+	}
+	return t.peers(ctx, load)
 }
 
 // readyAfter is when all nodes were Ready in this phase, in seconds from power-on.
@@ -109,9 +119,9 @@ func (t *Trial) readyAfter() float64 {
 
 // peers cuts the power of the trial's nodes, which were all Ready in this phase, and
 // has kubeadm make clusters of as many. Each has the machine for itself, as they had.
-func (t *Trial) peers(ctx context.Context) error {
+func (t *Trial) peers(ctx context.Context, load Load) error {
 	masters := len(t.masters())
-	p := &Peer{Masters: masters, Others: len(t.nodes) - masters, Own: t.readyAfter()}
+	p := &Peer{Masters: masters, Others: len(t.nodes) - masters, Own: t.readyAfter(), Load: load}
 	t.result.Peer = p
 	if err := together(t.nodes, func(n *Node) error { return n.PowerOff(ctx) }); err != nil {
 		return fmt.Errorf("power off: %w", err)

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -115,6 +116,10 @@ func (c *peerCluster) end(ctx context.Context) error {
 func (c *peerCluster) boot(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, boundBoot)
 	defer cancel()
+	meter, err := newLoadMeter()
+	if err != nil {
+		return err
+	}
 	if c.first, err = PowerOn(ctx, c.nodes); err != nil {
 		return err
 	}
@@ -127,10 +132,11 @@ func (c *peerCluster) boot(ctx context.Context) (err error) {
 	})
 	wg.Go(func() { readyErr = c.ready(ctx) })
 	wg.Wait()
-	if joinErr != nil {
-		return joinErr
+	if joinErr != nil || readyErr != nil {
+		return cmp.Or(joinErr, readyErr)
 	}
-	return readyErr
+	c.seen.Load, err = meter.read(c.nodes)
+	return err
 }
 
 // ready waits until the API says that every node is Ready, and notes when. It asks as

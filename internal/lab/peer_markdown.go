@@ -28,14 +28,14 @@ func (m *markdown) peer(p *Peer) {
 	}
 	m.linef("\n### Beside kubeadm\n\nEach cluster had the machine for itself: %s and %s, powered on at once; %s counts from the first node's power-on and ends when the API lists every node as Ready, asked every %s.\n",
 		counted(p.Masters, "master"), counted(p.Others, "other node"), peerReady, pauseAPI)
-	m.linef("| cluster | %s | imgforge's in these | aim |\n|---|---|---|---|", peerReady)
-	m.linef("| imgforge, from its payloads | %.1f s | | |", p.Own)
+	m.linef("| cluster | %s | imgforge's in these | aim | of the processors' time: its nodes | everything else but the lab |\n|---|---|---|---|---|---|", peerReady)
+	m.linef("| imgforge, from its payloads | %.1f s | | | %s |", p.Own, p.Load)
 	for i, c := range p.Clusters {
 		aim := ""
 		if i == 0 {
 			aim = fmt.Sprintf("at most %.1f", aimPeer)
 		}
-		m.linef("| kubeadm: %s | %.1f s | %.2f | %s |", c.How, c.Seconds, c.Ratio, aim)
+		m.linef("| kubeadm: %s | %.1f s | %.2f | %s | %s |", c.How, c.Seconds, c.Ratio, aim, c.Load)
 	}
 	m.linef("\nThe same for both: %s. What kubeadm's side is spared: %s.\n", strings.Join(peerSame(), "; "), strings.Join(peerSpared(), "; "))
 	for _, c := range p.Clusters {
@@ -46,6 +46,11 @@ func (m *markdown) peer(p *Peer) {
 		m.linef("```yaml\n%s\n```\n", strings.TrimRight(text, "\n"))
 	}
 	m.linef("</details>\n")
+}
+
+// String is two cells of a table.
+func (l Load) String() string {
+	return fmt.Sprintf("%.0f %% | %.0f %%", 100*l.Nodes/l.Of, 100*l.Others/l.Of)
 }
 
 // peerSame is what no side has for itself.

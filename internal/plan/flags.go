@@ -175,7 +175,7 @@ func controllerManagerFlags(p *Plan) map[string]string {
 		"cluster-signing-kubelet-serving-key-file":  pkiDir + "kubelet-signer.key",
 		// Its default lies on the image's read-only root; this is the kubelet's.
 		"flex-volume-plugin-dir": "/var/lib/kubelet/volumeplugins",
-		// Whoever comes to lead asks some 150 times for what its controllers act with: with
+		// Whoever comes to lead asks over a hundred times for what its controllers act with: with
 		// the defaults, 20 a second, nothing is controlled for the first five seconds.
 		"kube-api-burst":                   "200",
 		"kube-api-qps":                     "100",
