@@ -37,20 +37,9 @@ func (l *Lab) Programs(names ...string) (string, error) {
 // furnish makes the node's root: tree and programs below, over them what
 // Ignition writes, and the lab's settings.
 func (n *Node) furnish(ctx context.Context, dir string, o NodeOptions) error {
-	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
-	for _, d := range []string{upper, work, n.root, n.state} {
-		if err := os.MkdirAll(d, 0o755); err != nil {
-			return err
-		}
-	}
-	layers := fmt.Sprintf("lowerdir=%s:%s,upperdir=%s,workdir=%s", o.Programs, o.Tree, upper, work)
-	if _, err := n.lab.run(ctx, "mount", "-t", "overlay", "overlay", "-o", layers, n.root); err != nil {
+	if err := n.mountRoot(ctx, dir, o); err != nil {
 		return err
 	}
-	n.lab.later("root of "+n.Name, func(ctx context.Context) error {
-		_, err := n.lab.run(ctx, "umount", "--recursive", n.root)
-		return err
-	})
 	if err := n.configure(ctx, dir, o); err != nil {
 		return err
 	}
@@ -69,6 +58,25 @@ func (n *Node) furnish(ctx context.Context, dir string, o NodeOptions) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// mountRoot lays the disk that the node writes to over what all nodes have.
+func (n *Node) mountRoot(ctx context.Context, dir string, o NodeOptions) error {
+	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
+	for _, d := range []string{upper, work, n.root, n.state} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	layers := fmt.Sprintf("lowerdir=%s:%s,upperdir=%s,workdir=%s", o.Programs, o.Tree, upper, work)
+	if _, err := n.lab.run(ctx, "mount", "-t", "overlay", "overlay", "-o", layers, n.root); err != nil {
+		return err
+	}
+	n.lab.later("root of "+n.Name, func(ctx context.Context) error {
+		_, err := n.lab.run(ctx, "umount", "--recursive", n.root)
+		return err
+	})
 	return nil
 }
 

@@ -16,5 +16,6 @@ func stateRows(p *plan.Plan) []Fault {
 		rotateRows(p),
 		diskRows(p),
 		clockRows(p),
+		lostRows(p),
 	)
 }

@@ -16,27 +16,66 @@ import (
 
 // wipe gives a machine that is off an empty disk, and on it the same payload.
 func (n *Node) wipe(ctx context.Context) error {
-	dir := filepath.Dir(n.root)
 	// What the lab itself gave it, as a provider's DHCP would.
 	names, err := os.ReadFile(filepath.Join(n.root, labNames))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if _, err := n.lab.run(ctx, "umount", "--recursive", n.root); err != nil {
+	dir, err := n.takeDisk(ctx, os.RemoveAll)
+	if err != nil {
 		return err
 	}
-	for _, folder := range []string{"upper", "work", "state"} {
-		if err := os.RemoveAll(filepath.Join(dir, folder)); err != nil {
-			return err
-		}
-	}
-	n.lab.mu.Lock() // it is mounted anew, and is to be unmounted once
-	n.lab.undo = slices.DeleteFunc(n.lab.undo, func(u undoing) bool { return u.what == "root of "+n.Name })
-	n.lab.mu.Unlock()
 	if err := n.furnish(ctx, dir, n.made); err != nil || names == nil {
 		return err
 	}
 	return add(n.root, labNames, string(names))
+}
+
+// takeDisk takes the disk of a machine that is off: do is called with each of its
+// folders, and leaves none. It returns where they were.
+func (n *Node) takeDisk(ctx context.Context, do func(folder string) error) (dir string, err error) {
+	dir = filepath.Dir(n.root)
+	if _, err := n.lab.run(ctx, "umount", "--recursive", n.root); err != nil {
+		return dir, err
+	}
+	n.lab.mu.Lock() // it is mounted anew, and is to be unmounted once
+	n.lab.undo = slices.DeleteFunc(n.lab.undo, func(u undoing) bool { return u.what == "root of "+n.Name })
+	n.lab.mu.Unlock()
+	for _, folder := range []string{"upper", "work", "state"} {
+		if err := do(filepath.Join(dir, folder)); err != nil {
+			return dir, err
+		}
+	}
+	return dir, nil
+}
+
+// loseFor takes the disk of a machine that is off and gives it an empty one; found puts
+// the lost one back.
+func (n *Node) loseFor(ctx context.Context) (found func(context.Context) error, err error) {
+	const lost = ".lost"
+	dir, err := n.takeDisk(ctx, func(folder string) error { return os.Rename(folder, folder+lost) })
+	if err != nil {
+		return nil, err
+	}
+	found = func(ctx context.Context) error {
+		if err := n.PowerOff(ctx); err != nil {
+			return err
+		}
+		_, err := n.takeDisk(ctx, func(folder string) error {
+			if err := os.RemoveAll(folder); err != nil {
+				return err
+			}
+			return os.Rename(folder+lost, folder)
+		})
+		if err != nil {
+			return err
+		}
+		if err := n.mountRoot(ctx, dir, n.made); err != nil {
+			return err
+		}
+		return n.PowerOn(ctx)
+	}
+	return found, n.furnish(ctx, dir, n.made)
 }
 
 // replace takes a machine's power and disk, and boots one of its name with an empty
