@@ -167,6 +167,9 @@ func Sum(data []byte, file string) (string, error) {
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
+		if len(fields) == 0 || strings.Trim(strings.ToLower(fields[0]), "0123456789abcdef") != "" {
+			continue
+		}
 		switch {
 		case len(fields) == 2 && strings.TrimPrefix(fields[1], "*") == file:
 			return strings.ToLower(fields[0]), nil
