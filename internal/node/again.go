@@ -30,6 +30,7 @@ func claimOf(ctx context.Context, o options, stderr io.Writer) error {
 	for {
 		err := c.Run(ctx)
 		if err == nil {
+			bringExtension(ctx, o, stderr)
 			return nil
 		}
 		if ctx.Err() != nil {
