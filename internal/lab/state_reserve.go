@@ -83,23 +83,28 @@ func (b *bout) buildMore(ctx context.Context, role string, more int) (out string
 	if err != nil {
 		return "", err
 	}
-	count := regexp.MustCompile(`(\n  ` + role + `:[ {\n]*count: )(\d+)`)
-	found := count.FindSubmatch(text)
-	if found == nil {
-		return "", fmt.Errorf("%s gives no count of the role %s", b.Source.File, role)
-	}
-	old, err := strconv.Atoi(string(found[2]))
-	if err != nil {
-		return "", err
+	if text, err = raiseCount(text, role, more); err != nil {
+		return "", fmt.Errorf("%s: %w", b.Source.File, err)
 	}
 	src := b.Source
 	src.File = filepath.Join(b.work, "cluster", "more-"+role+".yaml")
-	if err := os.WriteFile(src.File, count.ReplaceAll(text, fmt.Appendf(nil, "${1}%d", old+more)), 0o600); err != nil {
+	if err := os.WriteFile(src.File, text, 0o600); err != nil {
 		return "", err
 	}
 	out = filepath.Join(b.work, "cluster", "out-more-"+role)
 	_, err = b.App.Build(ctx, forge.BuildOptions{Source: src, Out: out})
 	return out, err
+}
+
+// raiseCount is a cluster file with the count of a role raised, as a person would edit it.
+func raiseCount(text []byte, role string, more int) ([]byte, error) {
+	count := regexp.MustCompile(`(\n  ` + role + `:[ {\n]*count: )(\d+)`)
+	found := count.FindSubmatch(text)
+	if found == nil {
+		return nil, fmt.Errorf("there is no count of the role %s", role)
+	}
+	old, err := strconv.Atoi(string(found[2]))
+	return count.ReplaceAll(text, fmt.Appendf(nil, "${1}%d", old+more)), err
 }
 
 // samePayloads compares all that machines boot from in the first build with another.

@@ -107,21 +107,11 @@ func (b *bout) signFor(ctx context.Context, d time.Duration) (undo func() error,
 		if err != nil {
 			return nil, errors.Join(err, undo())
 		}
-		const before = "--cluster-signing-cert-file" // any flag: another one is put before it
-		at := strings.Index(string(text), before)
-		if at < 0 {
-			at = strings.Index(string(text), "--cluster-signing-")
-		}
-		if at < 0 {
-			return nil, errors.Join(fmt.Errorf("%s: %s has no flag about signing", n.Name, controllerManifest), undo())
-		}
-		line := strings.LastIndex(string(text[:at]), "\n") + 1
-		flag := string(text[line:at]) + "--cluster-signing-duration=" + d.String()
-		if strings.HasSuffix(string(text[line:at]), `"`) {
-			flag += `"`
+		changed, err := withFlag(string(text), "--cluster-signing-", "--cluster-signing-duration="+d.String())
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %s: %w", n.Name, controllerManifest, err), undo())
 		}
 		kept[path] = text
-		changed := string(text[:line]) + flag + "\n" + string(text[line:])
 		if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
 			return nil, errors.Join(err, undo())
 		}
@@ -131,6 +121,20 @@ func (b *bout) signFor(ctx context.Context, d time.Duration) (undo func() error,
 		return nil, errors.Join(err, undo())
 	}
 	return undo, nil
+}
+
+// withFlag is a manifest with a flag put before the first that begins alike.
+func withFlag(manifest, like, flag string) (string, error) {
+	at := strings.Index(manifest, like)
+	if at < 0 {
+		return "", fmt.Errorf("it has no flag %s...", like)
+	}
+	line := strings.LastIndex(manifest[:at], "\n") + 1
+	head := manifest[line:at]
+	if strings.HasSuffix(head, `"`) {
+		flag += `"`
+	}
+	return manifest[:line] + head + flag + "\n" + manifest[line:], nil
 }
 
 // kubeletCertificates are the client and the serving certificate that a kubelet has.
