@@ -69,7 +69,7 @@ lab: build ## Boot whole clusters in containers and judge them (root, Debian); r
 	bin/imgforge test --report lab-report --topology tinc-vip --topology wireguard-local --topology cloud-init
 
 lab-vm: build ## Boot nodes in virtual machines, with a kernel of their own (root once, for the disk); report in lab-report-vm/
-	bin/imgforge test --report lab-report-vm --topology vm --topology vm-config-2 --topology vm-wireguard --topology vm-tinc
+	bin/imgforge test --report lab-report-vm --topology vm --topology vm-config-2 --topology vm-wireguard --topology vm-tinc --topology vm-clock
 
 lab-broken: build ## Boot a broken payload per layer; each must end in the boot code that names it (root, Debian)
 	bin/imgforge test --report lab-report-broken --topology broken
