@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -78,7 +79,7 @@ func (a *agent) answer(judge func() (yes bool, no string)) http.HandlerFunc {
 			} `json:"client_params"`
 		}
 		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10)).Decode(&sent)
-		if err != nil || r.Header.Get("fleet-lock-protocol") != "true" || sent.Client.ID == "" || sent.Client.Group == "" {
+		if err != nil || r.Header.Get("fleet-lock-protocol") != "true" || sent.Client.ID == "" || !isGroup(sent.Client.Group) {
 			refuse(w, http.StatusBadRequest, "bad_request", "this is no request of FleetLock")
 			return
 		}
@@ -89,6 +90,13 @@ func (a *agent) answer(judge func() (yes bool, no string)) http.HandlerFunc {
 			refuse(w, http.StatusConflict, "not_now", no)
 		}
 	}
+}
+
+// isGroup tells whether a text is a name of FleetLock's groups: letters, digits, dots and dashes.
+func isGroup(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-')
+	})
 }
 
 func refuse(w http.ResponseWriter, status int, kind, value string) {
