@@ -8,6 +8,7 @@ import (
 	"github.com/imgforge/imgforge/images/btrfs"
 	"github.com/imgforge/imgforge/images/disk"
 	"github.com/imgforge/imgforge/images/ext4"
+	"github.com/imgforge/imgforge/images/fat"
 	"github.com/imgforge/imgforge/images/sparse"
 )
 
@@ -24,6 +25,9 @@ func (b *baking) edit(ctx context.Context) (map[int]sparse.Content, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.neverBooted(); err != nil {
+		return nil, err
+	}
 	kind, _ := probe(c)
 	var edited sparse.Content
 	switch {
@@ -38,6 +42,34 @@ func (b *baking) edit(ctx context.Context) (map[int]sparse.Content, error) {
 		return nil, fmt.Errorf("partition %d %q: %w", e.Number, e.Label, err)
 	}
 	return map[int]sparse.Content{e.Number: edited}, nil
+}
+
+// flatcarFirstBoot is the file on EFI-SYSTEM for which Flatcar's GRUB asks for
+// Ignition; the initrd deletes it.
+const flatcarFirstBoot = "flatcar/first_boot"
+
+// neverBooted refuses an image of Flatcar on which Ignition would not run. Of Fedora
+// CoreOS the boot file system tells, see [baking.coreos].
+func (b *baking) neverBooted() error {
+	if b.Kind != Flatcar {
+		return nil
+	}
+	e, err := b.table.Labelled("EFI-SYSTEM")
+	if err != nil {
+		return err
+	}
+	c, err := b.section(e)
+	if err != nil {
+		return err
+	}
+	there, err := fat.Exists(c, flatcarFirstBoot)
+	if err == nil && !there {
+		err = fmt.Errorf("%s is missing: the image was booted, Ignition would not run again; start from the distribution's own image", flatcarFirstBoot)
+	}
+	if err != nil {
+		return fmt.Errorf("partition %d %q: %w", e.Number, e.Label, err)
+	}
+	return nil
 }
 
 // oemConfig is the file that Flatcar's initrd takes for the user's config

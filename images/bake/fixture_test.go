@@ -154,17 +154,20 @@ func esp(label string, firstBoot bool) func(testing.TB, string) {
 // grubCfg is an OEM partition's, as Flatcar's build writes it for a platform.
 const grubCfg = "# Flatcar GRUB settings\n\nset oem_id=\"scaleway\"\nset linux_console=\"console=ttyS0,115200n8 earlycon=ttyS0,115200\"\n"
 
-// flatcar has the table of disk_layout.json: of release 4593 and newer, or before.
-func flatcar(t testing.TB, old bool) string {
-	return flatcarWith(t, old, true)
-}
+// sizes are those of Flatcar's partitions, in sectors: efi, usr, oem, root.
+type sizes [4]int64
 
-func flatcarWith(t testing.TB, old, firstBoot bool) string {
+// since4593 and before are those of disk_layout.json; small ones are quick to copy.
+func since4593() sizes { return sizes{2097152, 4194304, 2097152, 3653632} }
+func before() sizes    { return sizes{262144, 2097152, 262144, 4427776} }
+func small() sizes     { return sizes{131072, 16384, 262144, 131072} }
+
+// flatcar has the table of disk_layout.json.
+func flatcar(t testing.TB, s sizes) string { return flatcarWith(t, s, true) }
+
+func flatcarWith(t testing.TB, s sizes, firstBoot bool) string {
 	t.Helper()
-	efi, usr, oem, root := int64(2097152), int64(4194304), int64(2097152), int64(3653632)
-	if old {
-		efi, usr, oem, root = 262144, 2097152, 262144, 4427776
-	}
+	efi, usr, oem, root := s[0], s[1], s[2], s[3]
 	oemFiles := folder(t, map[string]string{"grub.cfg": grubCfg, "oem-release": "ID=scaleway\n", "sysext/oem-scaleway.raw": strings.Repeat("sysext ", 30000)})
 	return assemble(t, "00000000-0000-0000-0000-000000000001", 4096, []fixture{
 		{1, "EFI-SYSTEM", typeESP, "", efi, nil, esp("EFI-SYSTEM", firstBoot)},
@@ -190,7 +193,7 @@ initrd /ostree/fedora-coreos-abc/initramfs.img
 
 const grubConsole = "set a=b\n\n# CONSOLE-SETTINGS-START\nserial --speed=115200\n# CONSOLE-SETTINGS-END\nset c=d\n"
 
-// coreos has the table of the metal image: 512-byte sectors, root 8 GiB less.
+// coreos has the table of the metal image: 512-byte sectors. Its root has 512 MiB.
 func coreos(t testing.TB, more map[string]string, less ...string) string {
 	t.Helper()
 	files := map[string]string{"ignition.firstboot": "", "loader": "-> loader.1", "loader.1/entries/ostree-1-fedora-coreos.conf": bls,
@@ -209,7 +212,7 @@ func coreos(t testing.TB, more map[string]string, less ...string) string {
 		{2, "EFI-SYSTEM", typeESP, "", 127 * 2048, nil, esp("EFI-SYSTEM", false)},
 		{3, "boot", typeBoot, "", 384 * 2048, nil, mkfs("mke2fs", "-q", "-t", "ext4", "-O", "metadata_csum,metadata_csum_seed", "-L", "boot",
 			"-U", "96d15588-3596-4b3c-adca-a2ff7279ea63", "-E", "root_owner=0:0", "-d", boot)},
-		{4, "root", typeRootX86, "", 2048 * 2048, nil, mkfs("mkfs.xfs", "-q", "-L", "root", "-m", "uuid=910678ff-f77e-4a7d-8d53-86f2ac47a823")},
+		{4, "root", typeRootX86, "", 512 * 2048, nil, mkfs("mkfs.xfs", "-q", "-L", "root", "-m", "uuid=910678ff-f77e-4a7d-8d53-86f2ac47a823")},
 	})
 }
 

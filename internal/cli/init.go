@@ -57,18 +57,6 @@ func newSchema() *cobra.Command {
 	return cmd
 }
 
-func newVersion() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of imgforge and of what it generates for",
-		Args:  exact(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprint(cmd.OutOrStdout(), version())
-			return err
-		},
-	}
-}
-
 // version is what the binary says of itself.
 func version() string {
 	version, revision := "devel", ""

@@ -1,0 +1,58 @@
+package fat
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/imgforge/imgforge/internal/testtool"
+)
+
+func run(t testing.TB, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(testtool.Path(t, name), args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+}
+
+// made has a folder of more than a cluster, and names that need more than one entry.
+func made(t testing.TB, bits, size string) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "fat")
+	run(t, "mkfs.vfat", "-C", "-F", bits, "-n", "EFI-SYSTEM", path, size)
+	run(t, "mmd", "-i", path, "::/flatcar", "::/EFI")
+	for i := range 26 {
+		run(t, "mcopy", "-i", path, "/dev/null", "::/flatcar/"+strings.Repeat("long-", 12)+string(rune('a'+i)))
+	}
+	run(t, "mcopy", "-i", path, "/dev/null", "::/flatcar/first_boot")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestExists(t *testing.T) {
+	for bits, size := range map[string]string{"32": "40960", "16": "16384"} {
+		data := made(t, bits, size)
+		for path, want := range map[string]bool{"flatcar/first_boot": true, "/FLATCAR/First_Boot": true, "EFI": true, "coreos/first_boot": false,
+			"flatcar/first": false, "EFI-SYSTEM": false, "flatcar/" + strings.Repeat("long-", 12) + "z": true} {
+			if got, err := Exists(bytes.NewReader(data), path); err != nil || got != want {
+				t.Errorf("FAT%s: %s: %v, %v", bits, path, got, err)
+			}
+		}
+	}
+	if _, err := Exists(bytes.NewReader(make([]byte, 4096)), "a"); err == nil || !strings.Contains(err.Error(), "there is no FAT file system") {
+		t.Errorf("none: %v", err)
+	}
+}
+
+// Whatever the bytes, the answer comes, and soon.
+func FuzzExists(f *testing.F) {
+	data := made(f, "16", "16384")
+	f.Add(data[:100000])
+	f.Fuzz(func(_ *testing.T, data []byte) { Exists(bytes.NewReader(data), "flatcar/first_boot") })
+}
