@@ -73,7 +73,7 @@ func (s *shared) kubeletUnit() error {
 	}
 	text, err := render("common/kubelet.service", map[string]any{
 		"Requires": s.kubeletNeeds(), "Wants": []string{unitMesh, unitTime},
-		"Command": append(command, "--node-labels=${LABELS}"),
+		"Command": append(command, "--node-labels=${LABELS}"), "Floats": s.isMaster() && s.floats(),
 	})
 	if err != nil {
 		return err
