@@ -11,8 +11,7 @@ type Base struct {
 	Family  string // flatcar | fcos | debian, as os.family has it
 	Channel string // as os.channel has it: stable, beta, lts, 12, 13
 	Arch    string // amd64 | arm64
-	// Format is how the image is published: bz2 and xz hold a raw disk, tar.xz
-	// holds one as disk.raw.
+	// Format is how the image is published: qcow2, or a raw disk in bz2 or xz.
 	Format string
 	// Partitions are the labels that baking looks for; never offsets.
 	Partitions Partitions
@@ -146,7 +145,7 @@ func fcos(stream, arch string) Base {
 // debian: generic cloud images. The list of hashes is not signed: what vouches
 // for it is the site's certificate on the day of locking.
 func debian(release, arch string) Base {
-	return Base{Family: "debian", Channel: release, Arch: arch, Format: "tar.xz",
+	return Base{Family: "debian", Channel: release, Arch: arch, Format: "qcow2",
 		// The images name their file systems' partitions by type alone; only the EFI one is told apart.
 		Partitions: Partitions{Config: "cidata"},
 		Config:     Config{Partition: "cidata", Path: "/user-data", Mode: 0o600, Note: "cloud-init's NoCloud: meta-data and network-config beside it"},

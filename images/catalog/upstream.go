@@ -149,7 +149,7 @@ func DebianSumsURL(release, version string) string {
 
 // ParseDebianSums finds the image in that list.
 func ParseDebianSums(release, arch, version string, data []byte) (Image, error) {
-	file := fmt.Sprintf("debian-%s-genericcloud-%s-%s.tar.xz", release, arch, version)
+	file := fmt.Sprintf("debian-%s-genericcloud-%s-%s.qcow2", release, arch, version)
 	sum, err := Sum(data, file)
 	if err != nil {
 		return Image{}, err

@@ -81,9 +81,9 @@ func TestDebian(t *testing.T) {
 		t.Errorf("%q, %v", v, err)
 	}
 	sum := strings.Repeat("ab", 64)
-	sums := strings.Repeat("0", 128) + "  debian-12-genericcloud-arm64-20260601-2496.tar.xz\n" + sum + "  debian-12-genericcloud-amd64-20260601-2496.tar.xz\n"
+	sums := strings.Repeat("0", 128) + "  debian-12-genericcloud-arm64-20260601-2496.qcow2\n" + sum + "  debian-12-genericcloud-amd64-20260601-2496.qcow2\n"
 	img, err := ParseDebianSums("12", "amd64", v, []byte(sums))
-	want := Image{Version: v, Digest: cache.Digest("sha512:" + sum), URL: "https://cloud.debian.org/images/cloud/bookworm/20260601-2496/debian-12-genericcloud-amd64-20260601-2496.tar.xz"}
+	want := Image{Version: v, Digest: cache.Digest("sha512:" + sum), URL: "https://cloud.debian.org/images/cloud/bookworm/20260601-2496/debian-12-genericcloud-amd64-20260601-2496.qcow2"}
 	if err != nil || img != want {
 		t.Errorf("%+v, %v", img, err)
 	}

@@ -56,7 +56,9 @@ func TestCheckNamesEveryDifference(t *testing.T) {
 			fmt.Sprintf("%d: images.docker.io/library/haproxy:3.2.22: no manifest names it", line("- name: docker.io/library/haproxy"))}},
 		{"an image of one's own", func(w *Wanted) { w.Made = nil }, []string{
 			fmt.Sprintf("%d: images.imgforge/keepalived:2.2.7: the lock has no digest of it", line("- name: imgforge/keepalived"))}},
-		{"packages", func(w *Wanted) { w.Packages = map[string][]string{"keepalived": {"keepalived"}, "sysext": {"ethtool", "tinc"}} }, []string{
+		{"packages", func(w *Wanted) {
+			w.Packages = map[string][]string{"keepalived": {"keepalived"}, "sysext": {"ethtool", "tinc"}}
+		}, []string{
 			fmt.Sprintf("%d: debian.wanted: the packages of the lock were resolved for keepalived: keepalived; sysext: tinc, and the cluster file asks for keepalived: keepalived; sysext: ethtool, tinc", line("  wanted:")),
 			fmt.Sprintf("%d: debian.packages.ethtool: it is missing for sysext", line("  packages:"))}},
 		{"no packages", func(w *Wanted) { w.Packages = nil }, append([]string{

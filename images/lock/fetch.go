@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/imgforge/imgforge/images/cache"
-	"github.com/imgforge/imgforge/images/catalog"
 	"github.com/imgforge/imgforge/images/registry"
 )
 
@@ -105,13 +104,4 @@ func (r *Resolver) logf(format string, a ...any) {
 	if r.Logf != nil {
 		r.Logf(format, a...)
 	}
-}
-
-// Raw tells how a base's image is unpacked; see the catalogue.
-func (l *Lock) Raw(c *cache.Cache) (*catalog.Disk, error) {
-	blob, _, err := c.Open(l.Base.Digest)
-	if err != nil {
-		return nil, err
-	}
-	return catalog.OpenDisk(l.Base.Format, blob)
 }

@@ -45,7 +45,7 @@ type File struct {
 type Base struct {
 	Version string `yaml:"version"`
 	File    `yaml:",inline"`
-	Format  string `yaml:"format"` // bz2 | xz | tar.xz
+	Format  string `yaml:"format"` // bz2 | xz | qcow2
 	// SignedBy is the fingerprint of the OpenPGP key that signed the hash above.
 	SignedBy string `yaml:"signedBy,omitempty"`
 	// Signature is over the image itself; it is checked when the image is fetched.

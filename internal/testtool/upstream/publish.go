@@ -3,6 +3,7 @@ package upstream
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"path"
 	"strings"
@@ -26,7 +27,10 @@ func (s *Site) Program(of, version, arch string) error {
 		return err
 	}
 	for _, p := range programs {
-		data := body(p.Name + " " + version + " " + arch)
+		data, err := program(p, arch)
+		if err != nil {
+			return err
+		}
 		list := string(s.Get(p.Sums)) + sum256(data) + "  " + p.File + "\n" // one list serves all architectures of some
 		if of == catalog.Kubernetes {                                       // whose lists are a hash and nothing else
 			list = sum256(data)
@@ -39,6 +43,42 @@ func (s *Site) Program(of, version, arch string) error {
 		}
 	}
 	return nil
+}
+
+// program is what a program's file holds: archives hold commands.
+func program(p catalog.Program, arch string) ([]byte, error) {
+	commands := map[string][]string{
+		catalog.CNIPlugins: {"./bandwidth", "./bridge", "./firewall", "./host-local", "./loopback", "./portmap", "./ptp", "./tuning", "./README.md"},
+		catalog.Containerd: {"bin/containerd", "bin/containerd-shim-runc-v2", "bin/ctr"}, catalog.Crictl: {"crictl"},
+	}[p.Name]
+	if commands == nil {
+		return body(p.Name + " " + p.Version + " " + arch), nil
+	}
+	var out bytes.Buffer
+	z, err := gzip.NewWriterLevel(&out, gzip.NoCompression) // the same bytes from every release of Go
+	if err != nil {
+		return nil, err
+	}
+	t := tar.NewWriter(z)
+	if err := t.WriteHeader(&tar.Header{Name: "bin/", Typeflag: tar.TypeDir, Mode: 0o755}); err != nil {
+		return nil, err
+	}
+	for _, name := range commands {
+		data := body(path.Base(name) + " " + p.Version + " " + arch)
+		if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(data))}); err != nil {
+			return nil, err
+		}
+		if _, err := t.Write(data); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.Close(); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
 
 // Flatcar publishes a version and makes it the channel's current one.
@@ -87,11 +127,8 @@ func (s *Site) DebianImage(release, arch, version string) error {
 	build := fmt.Sprintf(`{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "cloud.debian.org/v1alpha1", "kind": "Build",
   "metadata": {"labels": {"cloud.debian.org/vendor": "genericcloud", "cloud.debian.org/version": %q, "debian.org/arch": %q}}}]}`, version, arch)
 	sums := catalog.DebianSumsURL(release, version)
-	file := fmt.Sprintf("debian-%s-genericcloud-%s-%s.tar.xz", release, arch, version)
-	data, err := debianDisk(body("debian " + version))
-	if err != nil {
-		return err
-	}
+	file := fmt.Sprintf("debian-%s-genericcloud-%s-%s.qcow2", release, arch, version)
+	data := body("debian " + version)
 	for at, contents := range map[string][]byte{
 		catalog.DebianBuildURL(release, arch): []byte(build),
 		sums:                                  []byte(sum512([]byte("other")) + "  other.qcow2\n" + sum512(data) + "  " + file + "\n"),
@@ -105,28 +142,6 @@ func (s *Site) DebianImage(release, arch, version string) error {
 		}
 	}
 	return nil
-}
-
-func debianDisk(raw []byte) ([]byte, error) {
-	var out bytes.Buffer
-	z, err := xz.NewWriter(&out)
-	if err != nil {
-		return nil, err
-	}
-	t := tar.NewWriter(z)
-	if err := t.WriteHeader(&tar.Header{Name: "disk.raw", Mode: 0o644, Size: int64(len(raw))}); err != nil {
-		return nil, err
-	}
-	if _, err := t.Write(raw); err != nil {
-		return nil, err
-	}
-	if err := t.Close(); err != nil {
-		return nil, err
-	}
-	if err := z.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
 }
 
 // Debian publishes a snapshot of the package archive: paragraphs of an index, to
