@@ -29,6 +29,7 @@ type ring struct {
 	// cluster is etcd's id of it.
 	cluster uint64
 	spare   map[*Node]bool // see Spare
+	last    string         // what a cluster that became whole lacked last
 }
 
 // Begun says that the fault begins now. Without it, it began when Do was called.

@@ -29,7 +29,7 @@ func faultsNotProven() []string {
 	return []string{
 		"A power cut ends all processes of a container and its network at once. What they had written stays in the page cache of this machine's kernel, which lives on: what a disk loses that was written and not synced is not shown.",
 		"Containers share this machine's kernel, its clock and its cores: times are of a machine on which the whole cluster and what watches it ran at once.",
-		"No provider took part: where an address has to be moved at a provider, the time of that call comes on top.",
+		"No provider took part: where an address has to be moved at a provider, the time of that call comes on top. The operator's machine is the proxies' neighbour here and not behind a router: when the public address moves, it keeps the old machine's hardware address for up to 45 s, which is the kernel's time for neighbours and stands in the operator's column.",
 	}
 }
 
@@ -105,6 +105,9 @@ func (m *markdown) fault(f *FaultRow) {
 		}
 	}
 	evidence := f.Evidence
+	if first, _, _ := strings.Cut(f.Last, "\n"); first != "" {
+		evidence += fmt.Sprintf("; back last: %.160s", first)
+	}
 	if f.Error != "" {
 		evidence = strings.TrimSpace(evidence + "\n**" + f.Error + "**")
 	}

@@ -20,6 +20,8 @@ type FaultRow struct {
 	// Error is what did not hold.
 	Error    string `json:"error,omitempty"`
 	Evidence string `json:"evidence,omitempty"`
+	// Last is what was missing last before the cluster was whole again.
+	Last string `json:"last,omitempty"`
 	// Acknowledged counts the writes that the API had acknowledged in this cluster's
 	// life when the row ended, of which During were while it lasted. Lost are those of
 	// them that a master's etcd or the API did not have, or not as they were written.

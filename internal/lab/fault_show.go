@@ -70,15 +70,18 @@ func (b *bout) back(ctx context.Context) (whole bool, err error) {
 	if err := b.becomesWhole(ctx, boundWhole); err != nil {
 		return false, fmt.Errorf("not whole again: %w", err)
 	}
+	b.row.Last = b.last
 	at := time.Now()
 	from := b.begun
 	if !b.healed.IsZero() {
 		from = b.healed
 	}
 	b.Measure(wayBack, at.Sub(from), 0)
-	if _, err := b.Wait(ctx, "every kubelet reports", boundWhole, func(ctx context.Context) error { return b.reports(ctx, from) }); err != nil {
+	took, err := b.Wait(ctx, "every kubelet reports", boundWhole, func(ctx context.Context) error { return b.reports(ctx, from) })
+	if err != nil {
 		return false, err
 	}
+	b.Measure("every kubelet reported again", took-from.Sub(b.begun), 0)
 	return true, b.calm(ctx)
 }
 

@@ -12,12 +12,21 @@ import (
 	"github.com/imgforge/imgforge/internal/plan"
 )
 
-// becomesWhole waits until nothing of a cluster is missing: see whole.
+// becomesWhole waits until nothing of a cluster is missing: see whole. What was missing
+// last stays in r.last, "" when nothing was.
 func (r *ring) becomesWhole(ctx context.Context, bound time.Duration) error {
 	r.live("waiting until the cluster is whole")
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	return Await(ctx, "the cluster is whole", r.whole)
+	r.last = ""
+	return Await(ctx, "the cluster is whole", func(ctx context.Context) error {
+		err := r.whole(ctx)
+		if err != nil && err.Error() != r.last {
+			r.last = err.Error()
+			r.ledger.mark("not whole: " + r.last)
+		}
+		return err
+	})
 }
 
 // whole asks every member of the cluster itself, at once; the API's word about nodes
