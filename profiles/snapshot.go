@@ -20,7 +20,7 @@ func sharedSnapshots(s *shared, e *artifact.ClusterEtcd) {
 	if e.RestoreFrom == "" {
 		return
 	}
-	e.SetAside = s.plan.Etcd.SetAside
+	e.Abandon = s.plan.Etcd.Abandon
 	for _, n := range s.plan.NodesOf(plan.Master) {
 		if !n.Reserved {
 			e.Masters = append(e.Masters, n.Name)

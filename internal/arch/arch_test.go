@@ -141,7 +141,7 @@ func TestNodeHelperStaysSmall(t *testing.T) {
 		t.Fatalf("go list: %v\n%s", err, out)
 	}
 	for dep := range strings.Lines(string(out)) {
-		for _, banned := range []string{"github.com/cloudflare/cfssl", "github.com/coreos/", "github.com/spf13/cobra", module + "internal/forge"} {
+		for _, banned := range []string{"github.com/cloudflare/cfssl", "github.com/coreos/butane", "github.com/coreos/ignition", "github.com/spf13/cobra", module + "internal/forge"} {
 			if strings.HasPrefix(dep, banned) {
 				t.Errorf("cmd/imgforge-node links %s", strings.TrimSpace(dep))
 			}

@@ -34,8 +34,8 @@ type ClusterEtcd struct {
 	Founders    []string `json:"founders"` // node names
 	// Masters, with RestoreFrom, are all that exist: none of them may have data.
 	Masters []string `json:"masters,omitempty"`
-	// SetAside, with RestoreFrom, are masters whose data may be moved aside.
-	SetAside []string `json:"setAside,omitempty"`
+	// Abandon, with RestoreFrom, is the id in hex of the cluster whose data may be moved aside.
+	Abandon string `json:"abandon,omitempty"`
 	// Recipients are age's, of people who can open a snapshot without the cluster.
 	Recipients []string `json:"recipients,omitempty"`
 	// Snapshot is nil where [DefaultSnapshot] holds.

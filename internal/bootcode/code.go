@@ -72,6 +72,6 @@ func All() []Code { return slices.Concat(tables()...) }
 
 // tables are the hundreds, in order.
 func tables() [][]Code {
-	return [][]Code{claimCodes[:], timeCodes[:], meshCodes[:], imageCodes[:], etcdCodes[:], controlPlaneCodes[:], addonCodes[:], endpointCodes[:], rebootCodes[:],
+	return [][]Code{claimCodes[:], timeCodes[:], meshCodes[:], imageCodes[:], etcdCodes[:], snapshotCodes[:], controlPlaneCodes[:], addonCodes[:], endpointCodes[:], rebootCodes[:],
 		helperCodes[:]}
 }

@@ -2,25 +2,27 @@ package bootcode
 
 // Codes of etcd's membership.
 const (
-	EtcdSilent       = 501
-	EtcdFounders     = 502
-	EtcdNoQuorum     = 503
-	EtcdTurn         = 504
-	EtcdVoterMissing = 505
-	EtcdStarting     = 506
-	EtcdCatchingUp   = 507
-	EtcdQuorumGone   = 511
-	EtcdDataLost     = 512
-	EtcdForeignData  = 513
-	EtcdSlotTaken    = 514
-	EtcdDamaged      = 515
-	EtcdVanished     = 516
-	EtcdPayloads     = 517
-	EtcdTwoClusters  = 518
-	EtcdRestore      = 519
-	EtcdStepFailed   = 521
-	EtcdUnable       = 522
-	EtcdEnds         = 523
+	EtcdSilent         = 501
+	EtcdFounders       = 502
+	EtcdNoQuorum       = 503
+	EtcdTurn           = 504
+	EtcdVoterMissing   = 505
+	EtcdStarting       = 506
+	EtcdCatchingUp     = 507
+	EtcdRestoring      = 508
+	EtcdQuorumGone     = 511
+	EtcdDataLost       = 512
+	EtcdForeignData    = 513
+	EtcdSlotTaken      = 514
+	EtcdDamaged        = 515
+	EtcdVanished       = 516
+	EtcdPayloads       = 517
+	EtcdTwoClusters    = 518
+	EtcdRestore        = 519
+	EtcdRestoreBlocked = 520
+	EtcdStepFailed     = 521
+	EtcdUnable         = 522
+	EtcdEnds           = 523
 )
 
 var etcdCodes = [...]Code{
@@ -45,12 +47,15 @@ var etcdCodes = [...]Code{
 	{EtcdCatchingUp, "catching-up", "etcd", true,
 		"this node's etcd copies the data of the others and has no vote yet",
 		"nothing; the time depends on the size of the data and the speed of the mesh"},
+	{EtcdRestoring, "restoring", "etcd", true,
+		"the masters are about to restore a snapshot, and wait for one of them",
+		"nothing, when this lasts minutes: snapshots are large; otherwise look at the codes of the masters named here"},
 	{EtcdQuorumGone, "quorum-gone", "etcd", false,
 		"too many masters have lost their data at once for the rest to be a majority",
-		"bring a master back that still has its data if there is one; otherwise keep the disks that have some, for a rescue by hand, and begin anew: set etcd.founded to false, render again, and boot all masters with empty disks; imgforge-node restores no snapshot by itself yet, not that of etcd.restoreFrom either"},
+		"bring a master back that still has its data if there is one; otherwise restore a snapshot: set etcd.restoreFrom, render again, and boot all masters with those payloads, the lost ones with empty disks"},
 	{EtcdDataLost, "data-lost", "etcd", false,
 		"this cluster was founded before, and no master has data any more; this node founds no empty cluster in its place",
-		"if the data is on a disk that is not mounted, mount it and boot again; otherwise, to begin anew without the old data, set etcd.founded to false, render again, and boot all masters with empty disks; imgforge-node restores no snapshot by itself yet, not that of etcd.restoreFrom either"},
+		"if the data is on a disk that is not mounted, mount it and boot again; otherwise restore a snapshot: set etcd.restoreFrom, render again, and boot all masters with those payloads; without any, to begin anew, set etcd.founded to false, render again, and boot all masters with empty disks"},
 	{EtcdForeignData, "foreign-data", "etcd", false,
 		"the data of etcd on this machine is not this node's",
 		"boot the payload that belongs to this disk, or wipe the disk: the node then joins as new"},
@@ -70,8 +75,11 @@ var etcdCodes = [...]Code{
 		"a master serves the data of another cluster",
 		"find out which of the two is the right one; wipe the machines of the other and boot the right payload on them"},
 	{EtcdRestore, "restore-unable", "etcd", false,
-		"no master has data, and etcd.restoreFrom names a snapshot, which imgforge-node cannot bring back by itself yet; it founds no empty cluster in its place",
-		"keep the snapshot, and boot a master from a disk that still has data if there is one; otherwise, to begin anew without the old data, remove etcd.restoreFrom, set etcd.founded to false, render again, and boot all masters with empty disks"},
+		"no master has data, and the snapshot that etcd.restoreFrom names cannot be brought back; nothing is founded in its place",
+		"see why: a file must be on one of the masters, and a bucket or URL must be reachable with what etcd.snapshot.s3 says; a snapshot that does not open belongs to another store, or is damaged: write the one before it into etcd.restoreFrom, render again, and boot all masters with those payloads"},
+	{EtcdRestoreBlocked, "restore-blocked", "etcd", false,
+		"a snapshot is to be restored, and a master still has data of the cluster that lost its majority",
+		"bring a master back that has its data too: with a majority nothing has to be restored; otherwise write the id of the cluster that is named here into etcd.abandon, in quotes, render again, and boot all masters with those payloads: the data is then moved aside on its disk, not deleted"},
 	{EtcdStepFailed, "step-failed", "etcd", true,
 		"a step on the way to a member of etcd failed; this node tries again",
 		"nothing, when this lasts seconds; otherwise see why"},

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/imgforge/imgforge/internal/node/images"
 	"github.com/imgforge/imgforge/internal/node/publicip"
 	"github.com/imgforge/imgforge/internal/node/reboot"
+	"github.com/imgforge/imgforge/internal/node/snapshot"
 	"github.com/imgforge/imgforge/internal/node/status"
 	"github.com/imgforge/imgforge/internal/node/step"
 	"github.com/imgforge/imgforge/internal/node/watch"
@@ -39,6 +41,8 @@ func (s service) do(ctx context.Context, words []string) (err error, known bool)
 		return s.run(ctx), true
 	case len(words) == 1 && words[0] == "time":
 		return clock.Run(ctx, clock.Options{Root: s.o.root, Report: s.log}), true
+	case len(words) == 1 && words[0] == "snapshot":
+		return s.snapshot(ctx), true
 	case len(words) == 1 && words[0] == "images":
 		return s.images(ctx), true
 	case len(words) == 2 && words[0] == "etcd" && words[1] == "guard":
@@ -60,7 +64,7 @@ func (s service) parts(role string) []part {
 		out = append(out, part{"publicip", s.publicIP})
 	}
 	if role == "master" {
-		out = append(out, part{"etcd", s.etcd}, part{"apply", s.apply}, part{"approve", s.approve})
+		out = append(out, part{"etcd", s.etcd}, part{"snapshots", s.snapshots}, part{"apply", s.apply}, part{"approve", s.approve})
 	}
 	return out
 }
@@ -129,6 +133,36 @@ func (s service) etcd(ctx context.Context) error {
 	}
 	ended := func() string { return watch.Ended(s.o.root, "etcd") }
 	return etcd.Run(ctx, etcd.Options{Root: s.o.root, Report: s.log, Ended: ended})
+}
+
+// snapshots takes and keeps copies of etcd on a schedule.
+func (s service) snapshots(ctx context.Context) error {
+	o, err := s.snapshotOptions()
+	if err != nil {
+		return err
+	}
+	return snapshot.Run(ctx, o)
+}
+
+// snapshot takes one now.
+func (s service) snapshot(ctx context.Context) error {
+	o, err := s.snapshotOptions()
+	if err != nil {
+		return err
+	}
+	path, err := snapshot.Once(ctx, o)
+	if path != "" {
+		fmt.Fprintln(s.log.Stderr, "imgforge: snapshot", path)
+	}
+	return err
+}
+
+func (s service) snapshotOptions() (snapshot.Options, error) {
+	config, err := etcd.Client(s.o.root)
+	if err != nil {
+		return snapshot.Options{}, bootcode.Fail(bootcode.SnapshotUnable, "%v", err)
+	}
+	return snapshot.Options{Root: s.o.root, Report: s.log, TLS: config, Now: time.Now}, nil
 }
 
 func (s service) watch(ctx context.Context) error {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -69,7 +68,7 @@ func kubernetesOf(c *spec.Cluster, r *report.Report) Kubernetes {
 func etcdOf(c *spec.Cluster, sizes []roleSize, nodes []Node) Etcd {
 	e := Etcd{
 		Founded: c.Etcd.Founded, RestoreFrom: c.Etcd.RestoreFrom,
-		Token: etcdToken(c.Name), DataDisk: c.Etcd.DataDisk, SetAside: slices.Clone(c.Etcd.SetAside), Snapshot: snapshotOf(c),
+		Token: etcdToken(c.Name), DataDisk: c.Etcd.DataDisk, Abandon: c.Etcd.Abandon, Snapshot: snapshotOf(c),
 	}
 	founders := 0
 	for _, s := range sizes {
@@ -83,15 +82,6 @@ func etcdOf(c *spec.Cluster, sizes []roleSize, nodes []Node) Etcd {
 		}
 	}
 	return e
-}
-
-// checkSetAside wants masters: data of another node is none of etcd's.
-func checkSetAside(p *Plan, r *report.Report) {
-	for i, name := range p.Etcd.SetAside {
-		if n, ok := p.Node(name); !ok || n.Role != Master {
-			r.Add(report.Problem{Path: fmt.Sprintf("etcd.setAside[%d]", i), Message: fmt.Sprintf("%q is no master", name), Fix: "write names that `imgforge plan` lists"})
-		}
-	}
 }
 
 // snapshotOf completes the prefix: clusters that share a bucket do not share a folder.

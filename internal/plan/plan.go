@@ -173,8 +173,8 @@ type Etcd struct {
 	Token       string   `json:"token"`    // initial-cluster-token, derived from the cluster name
 	Founders    []string `json:"founders"` // node names, the founding slots
 	DataDisk    string   `json:"dataDisk,omitempty"`
-	// SetAside are masters whose data may be moved aside for a restore.
-	SetAside []string `json:"setAside,omitempty"`
+	// Abandon is the cluster whose data may be moved aside for a restore.
+	Abandon  string   `json:"abandon,omitempty"`
 	Snapshot Snapshot `json:"snapshot"`
 }
 

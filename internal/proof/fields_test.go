@@ -115,7 +115,7 @@ var changes = []change{
 	{path: "roles.*.nodes[0].interface", value: "enp1s0"},
 	{path: "etcd.founded", value: "true"},
 	{path: "etcd.restoreFrom", value: "/var/lib/imgforge/snapshots/latest.db.age", also: map[string]string{"etcd.founded": "true"}},
-	{path: "etcd.setAside", value: "[m1]", also: map[string]string{"etcd.restoreFrom": "/var/lib/imgforge/snapshots/latest.db.age"}},
+	{path: "etcd.abandon", value: "8c3f5a1be0d24c67", also: map[string]string{"etcd.restoreFrom": "/var/lib/imgforge/snapshots/latest.db.age"}},
 	{path: "etcd.dataDisk", value: "/dev/sdc"},
 	{path: "etcd.snapshot.enabled", value: "false"},
 	{path: "etcd.snapshot.every", value: "2h"},

@@ -160,7 +160,7 @@ type Node struct {
 type Etcd struct {
 	Founded     bool     `yaml:"founded" doc:"Set it to true after the first Ready: payloads made from then on can never found a second cluster." default:"false"`
 	RestoreFrom string   `yaml:"restoreFrom" doc:"Snapshot that the masters restore when none of them has data any more: a path on a master or an s3 or https URL; latest.db.age is the newest beside it. Remove it again once the cluster is back." eg:"/var/lib/imgforge/snapshots/latest.db.age"`
-	SetAside    []string `yaml:"setAside" doc:"With restoreFrom: masters whose etcd data stands in the way of the restore, as boot code 519 names them. It is moved aside on their disks, never deleted, and only when no majority can have data." eg:"[master-3]" format:"name"`
+	Abandon     string   `yaml:"abandon" doc:"With restoreFrom: id of the etcd cluster whose last data stands in the way of the restore, as boot code 520 names it. Masters move that data aside on their disks, never delete it, and only when no majority of its members is left." eg:"8c3f5a1be0d24c67"`
 	DataDisk    string   `yaml:"dataDisk" doc:"Block device for etcd's data alone, formatted as ext4 when empty." format:"device" eg:"/dev/sdb"`
 	Snapshot    Snapshot `yaml:"snapshot" doc:"Snapshots of etcd, sealed with age to the store's authority recipients and to a key of the masters, on the disk of every master."`
 }

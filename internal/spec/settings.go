@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 )
@@ -63,19 +62,19 @@ func (k *check) snapshot() {
 	}
 }
 
+// clusterID is how etcdctl prints one.
+var clusterID = regexp.MustCompile(`^[1-9a-f][0-9a-f]{0,15}$`)
+
 var bucketForm = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
 // restore checks where a snapshot comes from.
 func (k *check) restore() {
 	from := k.Etcd.RestoreFrom
-	for i, name := range k.Etcd.SetAside {
-		switch {
-		case from == "":
-			k.err("etcd.setAside", "there is nothing to restore, so no data stands in its way", "remove it, or write etcd.restoreFrom")
-			return
-		case slices.Contains(k.Etcd.SetAside[:i], name):
-			k.err(item("etcd.setAside", i), quote(name)+" is listed twice", "remove one of them")
-		}
+	switch a := k.Etcd.Abandon; {
+	case a != "" && from == "":
+		k.err("etcd.abandon", "there is nothing to restore, so no data stands in its way", "remove it, or write etcd.restoreFrom")
+	case a != "" && !clusterID.MatchString(a):
+		k.err("etcd.abandon", quote(a)+" is no id of an etcd cluster", "write what boot code 520 names, 1 to 16 of 0-9 and a-f, in quotes")
 	}
 	if from == "" || strings.HasPrefix(from, "/") && path.Clean(from) == from && from != "/" {
 		return

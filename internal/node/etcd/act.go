@@ -30,7 +30,14 @@ func (n *node) perform(ctx context.Context, d Decision) error {
 	case Agree:
 		return n.remember(Agreed, 0)
 	case Found:
+		if n.line.restored != "" {
+			return n.restoreData(d.Cluster) // etcd starts from data, as after any reboot
+		}
 		return n.begin(d.Cluster, stateNew)
+	case Fetch:
+		return n.fetch(ctx)
+	case GiveUp:
+		return errors.Join(n.remember(GivenUp, 0), n.displace())
 	case StartAsLearner:
 		return n.begin(d.Cluster, stateExisting)
 	case Start:
@@ -45,6 +52,9 @@ func (n *node) perform(ctx context.Context, d Decision) error {
 		}
 		return n.quorum(func(base string) error { return n.etcd.remove(ctx, base, d.Member) })
 	case SetAside:
+		if inUse(n.path(dataPath)) {
+			return errors.New("etcd has its data open still")
+		}
 		return setAside(n.path(dataPath))
 	case AddLearner:
 		return n.join(ctx)
@@ -140,6 +150,10 @@ func (a Action) String() string {
 		return "promote"
 	case Stop:
 		return "stop"
+	case Fetch:
+		return "fetch the snapshot"
+	case GiveUp:
+		return "give up the old data"
 	}
 	return "unknown action"
 }

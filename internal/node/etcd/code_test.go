@@ -3,6 +3,7 @@ package etcd
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,7 +51,9 @@ func provoked(t *testing.T) map[int]string {
 	o = seen(state(Blank), state(Blank))
 	o.Founded = true
 	add(o)
-	o.Restore = true
+	add(restoring(seen(snapshotOf(Willing, 0xc3), snapshotOf(Willing, theRestored)), Agreed))
+	o = listing(seen(state(Blank), state(Fetching)), voter(1), voter(2), voter(3))
+	o.Disk, o.Placed, o.Serving, o.Restore, o.View.Quorum = own, "placed", true, true, false
 	add(o)
 	o = seen(state(Silent), state(Silent))
 	o.Disk = Disk{Held: Data, Member: 0x11, Cluster: 0xbad}
@@ -69,10 +72,13 @@ func provoked(t *testing.T) map[int]string {
 	o.Strange = "master-3"
 	add(o)
 
-	n := &node{self: Slot{Name: "master-1"}, o: Options{Report: reporter(func(f *bootcode.Failure) { out[f.Code.Number] = f.Error() })}, fault: func(string) error { return nil }}
+	n := &node{self: Slot{Name: "master-1"}, o: Options{Root: "testdata/nowhere", Report: reporter(func(f *bootcode.Failure) { out[f.Code.Number] = f.Error() })}, fault: func(string) error { return nil }}
 	n.report(bootcode.EtcdCatchingUp, errBehind.Error())
+	n.restore = "/var/lib/imgforge/snapshots/latest.db.age"
+	err := n.source(t.Context(), io.Discard) // as fetch reports it
+	n.report(bootcode.EtcdRestore, n.restore+": "+err.Error())
 	n.report(bootcode.EtcdStepFailed, fmt.Errorf("%s: %w", AddLearner, &refusal{Message: "etcdserver: unhealthy cluster"}).Error())
-	err := Run(t.Context(), Options{Root: "testdata/nowhere"})
+	err = Run(t.Context(), Options{Root: "testdata/nowhere"})
 	out[bootcode.EtcdUnable] = strings.ReplaceAll(err.Error(), "testdata/nowhere", "")
 	return out
 }

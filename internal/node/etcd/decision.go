@@ -14,6 +14,9 @@ type Slot struct {
 	// Founder slots are the members of the first etcd. The others join later, or have
 	// no machine yet: what they do not answer is not missed.
 	Founder bool
+	// Awaited slots have a machine. A restore waits for all of them: their silence may
+	// hide a majority of the cluster that is thought lost.
+	Awaited bool
 }
 
 // Held is what a data folder holds.
@@ -45,19 +48,22 @@ const (
 	// Member: its etcd has run. Without data it must never again speak under the
 	// name it had, for it may have forgotten a vote or an entry that others count on.
 	Member
+	// GivenUp: its data is of a cluster that etcd.abandon gives up, and is to be moved aside.
+	GivenUp
 )
 
 // State is what another master answers about itself.
 type State uint8
 
 const (
-	Silent  State = iota // no answer: never a yes
-	Blank                // no data, never a member
-	Willing              // no data, never a member, and promised to found
-	Lost                 // no data, but once a member or about to become one
-	Holding              // has data; its etcd does not answer
-	Serving              // its etcd answers
-	Broken               // has data that cannot be read
+	Silent   State = iota // no answer: never a yes
+	Blank                 // no data, never a member
+	Willing               // no data, never a member, and promised to found
+	Lost                  // no data, but once a member or about to become one
+	Holding               // has data; its etcd does not answer
+	Serving               // its etcd answers
+	Broken                // has data that cannot be read
+	Fetching              // no data; it is to restore a snapshot, and has none yet
 )
 
 // Peer is another master and its freshest answer.
@@ -66,6 +72,9 @@ type Peer struct {
 	State State
 	// Cluster is whose data it has, and Founding what its payload would found.
 	Cluster, Founding ID
+	// Candidate means that it has the snapshot that Founding would be restored from.
+	Candidate bool
+	restored  string // hash of the snapshot that Cluster or Founding comes of
 }
 
 func (p Peer) holds() bool { return p.State == Holding || p.State == Serving || p.State == Broken }
@@ -98,6 +107,9 @@ type Observation struct {
 	Founding ID   // the cluster that this payload founds, and every member belongs to
 	Founded  bool // etcd.founded: the payload must never found
 	Restore  bool // etcd.restoreFrom is set
+	Restored bool // Founding is the cluster that the snapshot at hand makes
+	Abandon  ID   // etcd.abandon: data of this cluster may be moved aside
+	Stuck    bool // nothing has moved for a while
 	Disk     Disk
 	Past     Past
 	Added    ID     // with Joining: the learner that was added
@@ -127,6 +139,8 @@ const (
 	StartAsLearner               // let etcd run as the added learner
 	Promote                      // ask for a vote for Member, this node's own learner
 	Stop                         // take the manifest away: what it would start must not run
+	Fetch                        // get the snapshot to restore, or the one that others take
+	GiveUp                       // note that this node's data is given up, and stop its etcd
 )
 
 // Decision is an action with what it needs.
@@ -168,12 +182,18 @@ func (o Observation) withData() Decision {
 	if o.Disk.Cluster != o.Founding {
 		return refuse(bootcode.EtcdForeignData, "the data belongs to cluster %s, this payload to %s", o.Disk.Cluster, o.Founding)
 	}
+	if o.Past == GivenUp {
+		return o.givenUp()
+	}
 	start := Decision{Action: Start, Cluster: o.Self.Name + "=" + o.Self.URL}
 	if !o.View.Quorum {
 		switch {
 		case o.Placed == "":
 			return start
 		case o.Serving:
+			return o.noQuorum()
+		}
+		if o.Ended == "" && o.minority() > 0 {
 			return o.noQuorum()
 		}
 		return o.comingUp()
@@ -203,7 +223,22 @@ func (o Observation) comingUp() Decision {
 	if o.Ended != "" {
 		return refuse(bootcode.EtcdEnds, "%s", o.Ended)
 	}
+	if o.Strange != "" { // such as the cluster that was restored in this one's place
+		return refuse(bootcode.EtcdTwoClusters, "etcd of %s belongs to another cluster than %s, of which this node's data is", o.Strange, o.Founding)
+	}
 	return wait(bootcode.EtcdStarting, "its data is in place")
+}
+
+// givenUp decides for a node whose data was given up for a restore: that is durable,
+// so that nothing it said before can come back.
+func (o Observation) givenUp() Decision {
+	switch {
+	case o.Placed != "":
+		return Decision{Action: GiveUp, Why: "data of cluster " + o.Disk.Cluster.String()}
+	case o.Serving:
+		return wait(bootcode.EtcdRestoring, "its etcd ends, whose data was given up")
+	}
+	return Decision{Action: SetAside}
 }
 
 // removed decides for a node whose data belongs to a member that a quorum has

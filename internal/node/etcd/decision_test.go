@@ -27,6 +27,24 @@ func seen(others ...func(p *Peer)) Observation {
 	return o
 }
 
+const theRestored = ID(0xc2)
+
+// snapshotOf is a master that has the snapshot of a cluster, and no data.
+func snapshotOf(s State, founding ID) func(p *Peer) {
+	return func(p *Peer) { p.State, p.Founding, p.Candidate = s, founding, true }
+}
+
+// restoring is what a master sees that has the snapshot itself.
+func restoring(o Observation, past Past) Observation {
+	o.Founding, o.Restore, o.Restored, o.Past = theRestored, true, true, past
+	return o
+}
+
+func withOwn(o Observation) Observation {
+	o.Disk, o.Past = Disk{Held: Data, Member: voter(1).ID, Cluster: theCluster}, Member
+	return o
+}
+
 func voter(i int) Entry {
 	return Entry{ID: ID(16 + i), Name: slotOf(i).Name, URLs: []string{slotURL(i)}, Started: true}
 }
@@ -70,6 +88,17 @@ func TestDecisionsInPlainWords(t *testing.T) {
 	added := func(id ID, o Observation) Observation { o.Added = id; return past(Joining, o) }
 	running := func(o Observation) Observation { o.Placed, o.Serving = "placed", true; return o }
 	modern := func(o Observation) Observation { o.View.Minor = 7; return o }
+	fetching := func(o Observation) Observation { o.Restore = true; return o }
+	awaiting := func(o Observation) Observation {
+		o.Others[1].Founder, o.Others[1].Awaited = false, true
+		return o
+	}
+	reserved := func(o Observation) Observation { o.Others[1].Founder = false; return o }
+	survivor := func(abandon ID, o Observation) Observation {
+		o = fetching(listing(withOwn(o), voter(1), voter(2), voter(3)))
+		o.Placed, o.Serving, o.View.Quorum, o.Abandon = "placed", true, false, abandon
+		return o
+	}
 	for _, tc := range []struct {
 		name string
 		o    Observation
@@ -103,7 +132,22 @@ func TestDecisionsInPlainWords(t *testing.T) {
 		{"a voter that answers: done", running(disk(listing(seen(is(Serving), is(Serving)), voter(1), voter(2), voter(3)))), Settled, 0},
 		{"data of a removed member: out of the way", disk(listing(seen(is(Serving), is(Serving)), voter(2), voter(3))), SetAside, 0},
 		{"data vanished under a manifest: nothing may come up under that name", past(Member, func() Observation { o := seen(is(Silent), is(Silent)); o.Placed = "placed"; return o }()), Stop, 0},
-		{"no data on any, a snapshot is named: nothing is founded in its place", func() Observation { o := founded(seen(is(Blank), is(Blank))); o.Restore = true; return o }(), Refuse, bootcode.EtcdRestore},
+		{"no data on any, a snapshot is named: get it", fetching(founded(seen(is(Blank), is(Fetching)))), Fetch, 0},
+		{"but not while a master that exists is silent, founder or not: it may have data", fetching(awaiting(seen(is(Blank), is(Silent)))), Wait, bootcode.EtcdSilent},
+		{"a slot without a machine is not missed", fetching(reserved(seen(is(Blank), is(Silent)))), Fetch, 0},
+		{"one has no snapshot yet: no promise counts before all have the same", restoring(seen(is(Fetching), snapshotOf(Blank, theRestored)), Agreed), Wait, bootcode.EtcdFounders},
+		{"another snapshot on a master: take what is to be taken", restoring(seen(snapshotOf(Blank, 0xc3), snapshotOf(Blank, theRestored)), Never), Fetch, 0},
+		{"a promise is not taken back for another snapshot", restoring(seen(snapshotOf(Blank, 0xc3), snapshotOf(Willing, theRestored)), Agreed), Wait, bootcode.EtcdRestoring},
+		{"a master whose payload restores nothing would found another cluster", restoring(seen(is(Blank), snapshotOf(Blank, theRestored)), Never), Refuse, bootcode.EtcdPayloads},
+		{"the same snapshot on all, founded or not: promise", founded(restoring(seen(snapshotOf(Blank, theRestored), snapshotOf(Blank, theRestored)), Never)), Agree, 0},
+		{"all have promised: restore", founded(restoring(seen(snapshotOf(Willing, theRestored), snapshotOf(Willing, theRestored)), Agreed)), Found, 0},
+		{"the restored cluster has lost its data too: it is not restored once more by itself", restoring(seen(snapshotOf(Lost, theRestored), snapshotOf(Blank, theRestored)), Never), Refuse, bootcode.EtcdDataLost},
+		{"a survivor has data that may be newer: a person decides", survivor(0, seen(is(Blank), is(Fetching))), Refuse, bootcode.EtcdRestoreBlocked},
+		{"the person gave up another cluster's data", survivor(0xbad, seen(is(Blank), is(Fetching))), Refuse, bootcode.EtcdRestoreBlocked},
+		{"the person gave up this data", survivor(theCluster, seen(is(Blank), is(Fetching))), GiveUp, 0},
+		{"but there may be a majority", survivor(theCluster, seen(is(Blank), is(Silent))), Wait, bootcode.EtcdNoQuorum},
+		{"or is one", survivor(theCluster, seen(is(Blank), is(Holding))), Wait, bootcode.EtcdNoQuorum},
+		{"given up: once its etcd has ended, the data goes aside", past(GivenUp, withOwn(seen(is(Blank), is(Fetching)))), SetAside, 0},
 		{"a snapshot is named, and there is data: it is not touched", func() Observation { o := founded(seen(is(Holding), is(Blank))); o.Restore = true; return o }(), Wait, bootcode.EtcdNoQuorum},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // readDisk tells what etcd's data folder holds. The first records of every segment
@@ -142,6 +143,16 @@ func setAside(dir string) error {
 			return syncFolder(dir)
 		}
 	}
+}
+
+// inUse tells whether an etcd that still runs has its database open, which it locks.
+func inUse(dir string) bool {
+	f, err := os.Open(filepath.Join(dir, "member", "snap", "db"))
+	if err != nil {
+		return false
+	}
+	defer f.Close() // and the lock with it
+	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK)
 }
 
 func syncFolder(dir string) error {

@@ -115,7 +115,7 @@ func TestGuard(t *testing.T) {
 		want string
 	}{
 		{"no data", nil, ""},
-		{"data of this cluster", walHead(0, 5, uint64(n.founding)), m.name + "=" + n.self.URL},
+		{"data of this cluster", walHead(0, 5, uint64(n.line.id)), m.name + "=" + n.self.URL},
 		{"data of another cluster", walHead(0, 5, 6), ""},
 		{"damaged data", []byte("x"), ""},
 	} {

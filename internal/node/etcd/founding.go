@@ -19,19 +19,26 @@ import (
 // for the vote. So no machine votes twice under one name.
 
 // mayFound tells whether this node's promise stands and its payload permits it.
-func (o Observation) mayFound() bool { return o.Past == Agreed && o.Self.Founder && !o.Founded }
+// A founded cluster is founded again from a snapshot only.
+func (o Observation) mayFound() bool {
+	return o.Past == Agreed && o.Self.Founder && (!o.Founded || o.Restored)
+}
 
 // alone decides for a node without data that no quorum answers.
 func (o Observation) alone() Decision {
-	var holders, silent, lost, strangers, hesitant []string
+	var holders, silent, lost, strangers, hesitant, others []string
 	begun := false
 	for _, p := range o.Others {
 		switch {
 		case p.holds():
 			holders = append(holders, p.Name)
 			begun = begun || p.Founder && p.Cluster == o.Founding
-		case p.State == Silent && p.Founder:
+		case p.State == Silent && (p.Founder || o.Restore && p.Awaited):
 			silent = append(silent, p.Name)
+		case p.State == Fetching:
+			hesitant = append(hesitant, p.Name)
+		case p.State != Silent && o.Restored && p.Candidate && p.Founding != o.Founding:
+			others = append(others, p.Name)
 		case p.State == Lost:
 			lost = append(lost, p.Name)
 		case p.State != Silent && p.Founding != o.Founding:
@@ -50,9 +57,13 @@ func (o Observation) alone() Decision {
 		return o.noQuorum()
 	case len(silent) > 0:
 		return wait(bootcode.EtcdSilent, "no answer from %s%s", list(silent), o.asked())
+	case o.Restore && !o.Restored || len(others) > 0 && o.Past == Never:
+		return Decision{Action: Fetch}
+	case len(others) > 0:
+		return wait(bootcode.EtcdRestoring, "%s found another snapshot, and will take this node's", list(others))
 	case len(strangers) > 0:
 		return refuse(bootcode.EtcdPayloads, "%s would found another cluster", list(strangers))
-	case o.Founded || len(lost) > 0 || o.Restore:
+	case o.Founded && !o.Restored || len(lost) > 0:
 		return o.nothingLeft(lost)
 	case !o.Self.Founder:
 		return wait(bootcode.EtcdFounders, "%s is no founder, it joins when they have begun", o.Self.Name)
@@ -67,10 +78,7 @@ func (o Observation) alone() Decision {
 // nothingLeft decides when every master answered, none has data, and it is known or
 // said that there was some. Founding would put an empty cluster in its place.
 func (o Observation) nothingLeft(lost []string) Decision {
-	switch {
-	case o.Restore:
-		return refuse(bootcode.EtcdRestore, "etcd.restoreFrom is set%s", o.asked())
-	case o.Founded:
+	if o.Founded && len(lost) == 0 {
 		return refuse(bootcode.EtcdDataLost, "etcd.founded is true, and no master has data%s", o.asked())
 	}
 	return refuse(bootcode.EtcdDataLost, "%s once had data or was about to, and no master has any%s", list(lost), o.asked())
@@ -86,16 +94,78 @@ func (o Observation) noQuorum() Decision {
 		}
 		voters++
 		switch s := o.stateAt(e); {
-		case s == Holding || s == Serving || s == Willing:
+		case s == Holding || s == Serving || s == Willing && !o.elsewhere(e):
 			holding++
 		case s == Silent:
 			unheard++
 		}
 	}
 	if voters > 0 && unheard == 0 && holding < voters/2+1 {
+		if o.Restore {
+			return o.blocked(holding, voters)
+		}
 		return refuse(bootcode.EtcdQuorumGone, "%d of %d members have data, %d are needed%s", holding, voters, voters/2+1, o.asked())
 	}
+	if n := o.minority(); n > 0 {
+		return o.blocked(n, o.awaited())
+	}
 	return wait(bootcode.EtcdNoQuorum, "there is data, but no majority of the members confirms anything%s", o.asked())
+}
+
+// minority is how many masters have data when they are too few, and 0 when that is not
+// known. An etcd that was started without a majority lists no members: then only the
+// payload of a restore tells how many masters there are. They have all answered, and
+// those with data had the time to come up.
+func (o Observation) minority() (holding int) {
+	if !o.Restore || !o.Stuck || o.View.Known {
+		return 0
+	}
+	if o.Disk.Held == Data {
+		holding++
+	}
+	for _, p := range o.Others {
+		switch {
+		case p.State == Silent && (p.Founder || p.Awaited), p.State == Serving:
+			return 0
+		case p.holds():
+			holding++
+		}
+	}
+	if holding > o.awaited()/2 {
+		return 0
+	}
+	return holding
+}
+
+// awaited is how many masters there are, in the payload of a restore.
+func (o Observation) awaited() int {
+	n := 1
+	for _, p := range o.Others {
+		if p.Founder || p.Awaited {
+			n++
+		}
+	}
+	return n
+}
+
+// blocked decides when too few members have data for a majority, and a snapshot is to
+// be restored. What they have may be newer than the snapshot, so a person says that it
+// is given up, and of which cluster: what is said holds for no later one.
+func (o Observation) blocked(holding, voters int) Decision {
+	if o.Disk.Held == Data && o.Abandon != 0 && o.Abandon == o.Disk.Cluster {
+		return Decision{Action: GiveUp, Why: "data of cluster " + o.Disk.Cluster.String()}
+	}
+	return refuse(bootcode.EtcdRestoreBlocked, "%d of %d members of cluster %s have data: too few for a majority, and it may be newer than the snapshot%s", holding, voters, o.Founding, o.asked())
+}
+
+// elsewhere tells whether a member's place has promised to found another cluster.
+func (o Observation) elsewhere(e Entry) bool {
+	for _, p := range o.Others {
+		if e.at(p.URL) {
+			return p.Founding != o.Founding
+		}
+	}
+	return false
 }
 
 // stateAt is the state of whoever is at a member's address.
@@ -217,6 +287,8 @@ func (s State) String() string {
 		return "has data and its etcd answers"
 	case Broken:
 		return "has data that cannot be read"
+	case Fetching:
+		return "has no data and waits for the snapshot to restore"
 	}
 	return "answers something unknown"
 }

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 
 	"github.com/imgforge/imgforge/internal/bootcode"
@@ -34,8 +35,11 @@ func (n *node) guard() error {
 		n.report(bootcode.EtcdStepFailed, err.Error())
 		return n.displace()
 	}
-	if disk.Held != Data || disk.Cluster != n.founding {
+	if n.line = n.own(disk); disk.Held != Data || disk.Cluster != n.line.id {
 		return n.displace()
+	}
+	if past, _, err := n.recall(n.line); err != nil || past == GivenUp {
+		return errors.Join(err, n.displace())
 	}
 	if damage, err := verify(n.path(dataPath)); err == nil && damage != "" {
 		return n.displace() // Run finds it too, and decides

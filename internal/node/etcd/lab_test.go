@@ -36,6 +36,7 @@ type lab struct {
 	nodes   map[string]*master
 	founded bool
 	restore string
+	abandon string
 	// founders is how many of the first masters found.
 	founders int
 }
@@ -85,24 +86,37 @@ func (m *master) wipe() {
 			t.Fatal(err)
 		}
 	}
-	c := artifact.ClusterFile{Cluster: "nostromo", Role: "master", Etcd: artifact.ClusterEtcd{Token: "token-of-nostromo", Founded: m.lab.founded, RestoreFrom: m.lab.restore}}
-	for i, name := range m.lab.names {
-		c.Nodes = append(c.Nodes, artifact.ClusterNode{Name: name, Role: "master", Slot: i + 1, Address: m.lab.nodes[name].address})
-		if i < m.lab.founders {
-			c.Etcd.Founders = append(c.Etcd.Founders, name)
-		}
-	}
-	cluster, err := artifact.EncodeClusterFile(c)
-	m.put(clusterPath, cluster, err)
+	m.put(clusterPath, m.clusterFile(), nil)
 	me, err := artifact.EncodeNodeFile(artifact.NodeFile{Cluster: "nostromo", Node: m.name, Role: "master", Slot: m.slot, Address: m.address})
 	m.put(artifact.NodeFilePath, me, err)
 	m.put(stagedPath, m.staged(), nil)
+	m.put("/etc/kubernetes/encryption.yaml", []byte("      - name: key1\n        secret: \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"\n"), nil)
 	m.put(pkiPath+"/ca.crt", m.lab.ca.pem, nil)
 	for _, leaf := range []string{"server", "peer", "healthcheck-client"} {
 		cert, key := m.lab.ca.issue(t, leaf, m.address)
 		m.put(pkiPath+"/"+leaf+".crt", cert, nil)
 		m.put(pkiPath+"/"+leaf+".key", key, nil)
 	}
+}
+
+func (m *master) clusterFile() []byte {
+	m.lab.t.Helper()
+	c := artifact.ClusterFile{Cluster: "nostromo", Role: "master",
+		Etcd: artifact.ClusterEtcd{Token: "token-of-nostromo", Founded: m.lab.founded, RestoreFrom: m.lab.restore, Abandon: m.lab.abandon}}
+	for i, name := range m.lab.names {
+		c.Nodes = append(c.Nodes, artifact.ClusterNode{Name: name, Role: "master", Slot: i + 1, Address: m.lab.nodes[name].address})
+		if i < m.lab.founders {
+			c.Etcd.Founders = append(c.Etcd.Founders, name)
+		}
+		if m.lab.restore != "" {
+			c.Etcd.Masters = append(c.Etcd.Masters, name)
+		}
+	}
+	data, err := artifact.EncodeClusterFile(c)
+	if err != nil {
+		m.lab.t.Fatal(err)
+	}
+	return data
 }
 
 func (m *master) put(path string, data []byte, err error) {

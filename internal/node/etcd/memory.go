@@ -19,9 +19,11 @@ import (
 // without their data disks must not take themselves for new and found an empty
 // cluster.
 type memory struct {
-	Past string `json:"past"` // agreed | joining | member
+	Past string `json:"past"` // agreed | joining | member | given-up
 	// Founding is the cluster that the promise or the membership is of.
 	Founding ID `json:"founding"`
+	// Restored is the hash of the snapshot that Founding comes of; "" for the first cluster.
+	Restored string `json:"restored,omitempty"`
 	// Added is the learner that was added for this node.
 	Added ID `json:"added,omitempty"`
 	// Volume names the data folder in which etcd had not run yet. The same name
@@ -33,11 +35,15 @@ type memory struct {
 // mark is imgforge.json in the data folder. etcd warns of it and leaves it alone.
 type mark struct {
 	Volume string `json:"volume"`
+	// Restored is that of the memory: it tells which cluster data belongs to when the
+	// rest of the machine is new.
+	Restored string `json:"restored,omitempty"`
 }
 
-// recall reads what is remembered. What cannot be read is taken for the past that
-// permits least.
-func (n *node) recall() (Past, ID, error) {
+// recall reads what is remembered of a cluster. What cannot be read is taken for the
+// past that permits least. Of a cluster that a snapshot is to make, memories of others
+// say nothing: the snapshot stands in for what was lost with those.
+func (n *node) recall(l lineage) (Past, ID, error) {
 	data, err := os.ReadFile(n.path(memoryPath))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Never, 0, nil
@@ -46,8 +52,17 @@ func (n *node) recall() (Past, ID, error) {
 		return Member, 0, fmt.Errorf("read what this node remembers: %w", err)
 	}
 	var m memory
-	if json.Unmarshal(data, &m) != nil || m.Founding != n.founding {
+	if json.Unmarshal(data, &m) != nil {
 		return Member, 0, nil
+	}
+	if m.Founding != l.id {
+		if c := n.candidate.Load(); c != nil && c.hash == l.restored {
+			return Never, 0, nil
+		}
+		return Member, 0, nil
+	}
+	if m.Past == "given-up" {
+		return GivenUp, 0, nil
 	}
 	var here mark
 	data, err = os.ReadFile(filepath.Join(n.path(dataPath), markName))
@@ -67,7 +82,10 @@ func (n *node) recall() (Past, ID, error) {
 // remember makes a past durable. It is in place before anything that rests on it:
 // before others hear of a promise, and before etcd runs.
 func (n *node) remember(past Past, added ID) error {
-	m := memory{Past: "member", Founding: n.founding}
+	m := memory{Past: "member", Founding: n.line.id, Restored: n.line.restored}
+	if past == GivenUp {
+		m.Past = "given-up"
+	}
 	if past == Agreed || past == Joining {
 		m.Past, m.Added = "agreed", added
 		if past == Joining {
@@ -78,7 +96,7 @@ func (n *node) remember(past Past, added ID) error {
 			return fmt.Errorf("name the data folder: %w", err)
 		}
 		m.Volume = hex.EncodeToString(name[:])
-		if err := writeJSON(filepath.Join(n.path(dataPath), markName), mark{m.Volume}); err != nil {
+		if err := writeJSON(filepath.Join(n.path(dataPath), markName), mark{m.Volume, m.Restored}); err != nil {
 			return fmt.Errorf("mark the data folder: %w", err)
 		}
 		if err := n.fault("marked"); err != nil {
@@ -92,7 +110,7 @@ func (n *node) remember(past Past, added ID) error {
 func (n *node) rememberData() error {
 	var m memory
 	data, err := os.ReadFile(n.path(memoryPath))
-	if err == nil && json.Unmarshal(data, &m) == nil && m.Past == "member" {
+	if err == nil && json.Unmarshal(data, &m) == nil && m.Founding == n.line.id && (m.Past == "member" || m.Past == "given-up") {
 		return nil
 	}
 	return n.remember(Member, 0)

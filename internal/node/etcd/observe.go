@@ -18,6 +18,8 @@ type presence struct {
 	placed  string
 	serving bool
 	status  status
+	line    lineage // the cluster that all this is of
+	waits   bool    // without data, for a snapshot to restore
 }
 
 // state is how a node describes itself to the others.
@@ -29,6 +31,8 @@ func (p presence) state() State {
 		return Holding
 	case p.disk.Held == Damaged:
 		return Broken
+	case p.waits:
+		return Fetching
 	case p.past == Never:
 		return Blank
 	case p.past == Agreed:
@@ -38,17 +42,25 @@ func (p presence) state() State {
 }
 
 // look reads this node's own state. etcd is asked before the disk is read: etcd
-// writes first and answers later.
-func (n *node) look(ctx context.Context) (p presence, err error) {
-	s, err := n.etcd.status(ctx, clientURL(n.address))
+// writes first and answers later. What others have data of, choose tells.
+func (n *node) look(ctx context.Context, choose func(own lineage) lineage) (p presence, err error) {
+	// An etcd without a majority takes connections and does not answer: who asks this
+	// node must not wait for that for as long as it waits for this node.
+	asking, cancel := context.WithTimeout(ctx, n.o.Timeout/4)
+	s, err := n.etcd.status(asking, clientURL(n.address))
+	cancel()
 	p.serving, p.status = err == nil, s
 	if p.placed, err = n.placed(); err != nil {
 		return p, err
 	}
-	if p.past, p.added, err = n.recall(); err != nil {
+	if p.disk, err = readDisk(n.path(dataPath)); err != nil {
 		return p, err
 	}
-	if p.disk, err = readDisk(n.path(dataPath)); err != nil {
+	if p.line = n.own(p.disk); p.disk.Held != Data {
+		p.line = choose(p.line)
+	}
+	p.waits = n.restore != "" && n.candidate.Load() == nil
+	if p.past, p.added, err = n.recall(p.line); err != nil {
 		return p, err
 	}
 	n.trouble.applies(&p)
@@ -61,7 +73,7 @@ func (n *node) look(ctx context.Context) (p presence, err error) {
 
 // observe asks everybody, then looks at itself.
 func (n *node) observe(ctx context.Context) (Observation, error) {
-	o := Observation{Self: n.self, Founding: n.founding, Founded: n.founded, Restore: n.restore, Others: make([]Peer, len(n.others))}
+	o := Observation{Self: n.self, Founded: n.founded, Restore: n.restore != "", Abandon: n.abandon, Others: make([]Peer, len(n.others))}
 	minors := make([]int, len(n.others))
 	var wg sync.WaitGroup
 	for i, s := range n.others {
@@ -69,12 +81,42 @@ func (n *node) observe(ctx context.Context) (Observation, error) {
 	}
 	wg.Wait()
 	n.looks++
-	var sources []string // of member lists
+	// Which cluster all this is about is the disk's to say, or that of those who have
+	// data; it is asked before the list is, and once more after it.
+	choose := func(own lineage) (l lineage) { l, o.Strange, _ = n.joined(o.Others, own); return l }
+	first, err := readDisk(n.path(dataPath))
+	if err != nil {
+		return o, err
+	}
+	if n.line = n.own(first); first.Held != Data {
+		n.line = choose(n.line)
+	}
+	n.list(ctx, &o, minors)
+	me, err := n.look(ctx, choose)
+	if err != nil {
+		return o, err
+	}
+	if me.line != n.line {
+		o.View = View{} // data has appeared: the next look asks about that
+	}
+	n.line, o.Founding = me.line, me.line.id
+	c := n.candidate.Load()
+	o.Restored = c != nil && c.hash == n.line.restored
+	o.Stuck = !n.stuck.IsZero() && time.Since(n.stuck) >= n.o.Grace
+	n.examine(&me)
+	o.Damage, o.Ended = n.trouble.words()
+	o.Disk, o.Past, o.Added, o.Placed, o.Serving = me.disk, me.past, me.added, me.placed, me.serving
+	return o, nil
+}
+
+// list asks for the member list of this node's cluster.
+func (n *node) list(ctx context.Context, o *Observation, minors []int) {
+	var sources []string
 	for i, p := range o.Others {
 		n.silent[p.Name] = p.State == Silent
 		switch {
 		case p.State != Serving:
-		case p.Cluster != n.founding:
+		case p.Cluster != n.line.id:
 			o.Strange = p.Name
 		default:
 			sources = append(sources, clientURL(n.addresses[p.Name]))
@@ -85,14 +127,6 @@ func (n *node) observe(ctx context.Context) (Observation, error) {
 	}
 	// With no other voter it is this node that knows the list, once its etcd answers.
 	n.view(ctx, append(sources, clientURL(n.address)), &o.View)
-	me, err := n.look(ctx)
-	if err != nil {
-		return o, err
-	}
-	n.examine(&me)
-	o.Damage, o.Ended = n.trouble.words()
-	o.Disk, o.Past, o.Added, o.Placed, o.Serving = me.disk, me.past, me.added, me.placed, me.serving
-	return o, nil
 }
 
 // ask gets the freshest answer of one master: its helper's, or, when that does not
@@ -103,7 +137,7 @@ func (n *node) ask(ctx context.Context, s Slot) (p Peer, minor int) {
 	defer cancel()
 	a, err := n.probe(ctx, s, n.addresses[s.Name])
 	if err == nil {
-		p.State, p.Cluster, p.Founding = stateOf(a.State), a.Cluster, a.Founding
+		p.State, p.Cluster, p.Founding, p.Candidate, p.restored = stateOf(a.State), a.Cluster, a.Founding, a.Candidate, a.Restored
 		if p.State != Serving {
 			return p, 0
 		}
@@ -154,7 +188,7 @@ func (n *node) view(ctx context.Context, sources []string, v *View) {
 	wg.Wait()
 	n.voters = n.voters[:0]
 	for i, r := range replies {
-		if r.err != nil || r.cluster != n.founding {
+		if r.err != nil || r.cluster != n.line.id {
 			continue
 		}
 		if !v.Known || r.quorum && !v.Quorum {

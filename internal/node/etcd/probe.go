@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -14,6 +15,8 @@ import (
 	"net/url"
 	"os"
 	"time"
+
+	"github.com/imgforge/imgforge/internal/node/snapshot"
 )
 
 // probePath is the one thing that a master tells the others about itself.
@@ -31,13 +34,17 @@ type answer struct {
 	State    string `json:"state"`
 	Member   ID     `json:"member,omitempty"`
 	Cluster  ID     `json:"cluster,omitempty"`
+	// Restored is the hash of the snapshot that Cluster, or without data Founding,
+	// comes of; Candidate means that this node has it.
+	Restored  string `json:"restored,omitempty"`
+	Candidate bool   `json:"candidate,omitempty"`
 }
 
 // words are the states as answers carry them.
 var words = [...]struct {
 	state State
 	word  string
-}{{Blank, "blank"}, {Willing, "willing"}, {Lost, "lost"}, {Holding, "holding"}, {Serving, "serving"}, {Broken, "broken"}}
+}{{Blank, "blank"}, {Willing, "willing"}, {Lost, "lost"}, {Holding, "holding"}, {Serving, "serving"}, {Broken, "broken"}, {Fetching, "fetching"}}
 
 func (s State) word() string {
 	for _, w := range words {
@@ -90,6 +97,12 @@ func (n *node) credentials() (server, client *tls.Config, err error) {
 	return server, client, nil
 }
 
+// Client is how the master below root asks etcd and the other masters.
+func Client(root string) (*tls.Config, error) {
+	_, config, err := (&node{o: Options{Root: cmp.Or(root, "/")}}).credentials()
+	return config, err
+}
+
 // connectWithin bounds one attempt to connect. Slots that no machine fills yet never
 // answer, and every look asks them too: it must not wait for them for long.
 const connectWithin = time.Second
@@ -129,18 +142,23 @@ func (n *node) handler() http.Handler {
 			http.Error(w, "a nonce of 16 to 64 characters is needed", http.StatusBadRequest)
 			return
 		}
-		me, err := n.look(r.Context())
+		me, err := n.look(r.Context(), func(own lineage) lineage { return own })
 		if err != nil {
 			// Who cannot say what it holds says nothing: the asker waits.
 			http.Error(w, "this node cannot tell what it holds", http.StatusServiceUnavailable)
 			return
 		}
-		a := answer{Nonce: nonce, Token: n.token, Founding: n.founding, Node: n.self.Name, Slot: n.slot,
-			State: me.state().word(), Member: me.disk.Member, Cluster: me.disk.Cluster}
+		a := answer{Nonce: nonce, Token: n.token, Founding: me.line.id, Node: n.self.Name, Slot: n.slot,
+			State: me.state().word(), Member: me.disk.Member, Cluster: me.disk.Cluster, Restored: me.line.restored}
+		if c := n.candidate.Load(); c != nil {
+			a.Candidate = c.hash == me.line.restored
+		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		json.NewEncoder(w).Encode(a) // an asker that went away asks again
 	})
+	n.offers(mux)
+	snapshot.Share(mux, n.o.Root)
 	return mux
 }
 

@@ -101,7 +101,7 @@ func TestAnswersAreFreshAndAuthenticated(t *testing.T) {
 	}
 	one = asker(t, l.node(1))
 	three.token = "token-of-sulaco"
-	if p, _ := one.ask(context.Background(), one.others[1]); p.Founding == one.founding {
+	if p, _ := one.ask(context.Background(), one.others[1]); p.Founding == one.line.id {
 		t.Errorf("another cluster's master counts: %+v", p)
 	}
 }

@@ -12,12 +12,15 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/bootcode"
+	"github.com/imgforge/imgforge/internal/node/snapshot"
 	"github.com/imgforge/imgforge/internal/node/step"
 )
 
@@ -47,7 +50,7 @@ type Options struct {
 	// Settled, when set, is called each time this node has become a voter.
 	Settled func()
 	Timeout time.Duration // of one question to one master; 5 s
-	Pace    time.Duration // between two looks while there is something to do; 500 ms
+	Pace    time.Duration // between two looks while there is something to do; 200 ms
 	Rest    time.Duration // between two looks at a settled member; 20 s
 	// Grace is how long nothing may move before what is waited for is a code: every
 	// boot waits for the other masters a little; 20 s.
@@ -67,9 +70,13 @@ type node struct {
 	others    []Slot
 	addresses map[string]string // by name
 	token     string
-	founding  ID
+	founders  []string // URLs, from which the ids of clusters follow
 	founded   bool
-	restore   bool
+	restore   string // etcd.restoreFrom
+	abandon   ID
+	bucket    *artifact.S3
+	line      lineage                   // the cluster that this look is about
+	candidate atomic.Pointer[candidate] // what would be restored
 	http      *http.Client
 	etcd      client
 	voters    []string // client URLs behind the last confirmed list
@@ -96,7 +103,7 @@ func Run(ctx context.Context, o Options) error {
 // load reads who this node is and whom it has to ask.
 func load(o Options) (*node, error) {
 	o.Root, o.Rand = cmp.Or(o.Root, "/"), cmp.Or[io.Reader](o.Rand, rand.Reader)
-	o.Timeout, o.Pace, o.Rest = cmp.Or(o.Timeout, 5*time.Second), cmp.Or(o.Pace, 500*time.Millisecond), cmp.Or(o.Rest, 20*time.Second)
+	o.Timeout, o.Pace, o.Rest = cmp.Or(o.Timeout, 5*time.Second), cmp.Or(o.Pace, 200*time.Millisecond), cmp.Or(o.Rest, 20*time.Second)
 	o.Grace = cmp.Or(o.Grace, 20*time.Second)
 	n := &node{o: o, addresses: map[string]string{}, silent: map[string]bool{}, fault: func(string) error { return nil }}
 	me, err := artifact.ReadNodeFile(o.Root)
@@ -107,17 +114,24 @@ func load(o Options) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read what the cluster is: %w", err)
 	}
-	n.token, n.founded, n.restore, n.slot, n.address = c.Etcd.Token, c.Etcd.Founded, c.Etcd.RestoreFrom != "", me.Slot, me.Address
-	var founders []string
+	n.token, n.founded, n.restore, n.slot, n.address = c.Etcd.Token, c.Etcd.Founded, c.Etcd.RestoreFrom, me.Slot, me.Address
+	n.bucket = snapshot.Plan(c).S3
+	if c.Etcd.Abandon != "" {
+		id, err := strconv.ParseUint(c.Etcd.Abandon, 16, 64)
+		if err != nil {
+			return nil, fmt.Errorf("read etcd.abandon: %w", err)
+		}
+		n.abandon = ID(id)
+	}
 	for _, other := range c.Nodes {
 		if other.Role != "master" {
 			continue
 		}
 		s := Slot{Name: other.Name, URL: "https://" + net.JoinHostPort(other.Address, peerPort),
-			Founder: slices.Contains(c.Etcd.Founders, other.Name)}
+			Founder: slices.Contains(c.Etcd.Founders, other.Name), Awaited: slices.Contains(c.Etcd.Masters, other.Name)}
 		n.addresses[s.Name] = other.Address
 		if s.Founder {
-			founders = append(founders, s.URL)
+			n.founders = append(n.founders, s.URL)
 		}
 		if s.Name == me.Node {
 			n.self = s
@@ -128,10 +142,10 @@ func load(o Options) (*node, error) {
 	switch {
 	case n.self.Name == "":
 		return nil, fmt.Errorf("%s is not among the masters of %s", me.Node, clusterPath)
-	case n.token == "" || len(founders) == 0 || len(founders) != len(c.Etcd.Founders):
+	case n.token == "" || len(n.founders) == 0 || len(n.founders) != len(c.Etcd.Founders):
 		return nil, fmt.Errorf("%s does not say which masters found etcd under which token", clusterPath)
 	}
-	n.founding = foundingID(n.token, founders)
+	n.line = n.lineageOf("")
 	return n, nil
 }
 
@@ -140,6 +154,9 @@ func (n *node) path(name string) string { return filepath.Join(n.o.Root, name) }
 func (n *node) run(ctx context.Context) error {
 	server, err := n.open()
 	if err != nil {
+		return bootcode.Fail(bootcode.EtcdUnable, "%v", err)
+	}
+	if err := n.recover(); err != nil {
 		return bootcode.Fail(bootcode.EtcdUnable, "%v", err)
 	}
 	pace := pacer{first: n.o.Pace}
@@ -216,12 +233,17 @@ func (n *node) step(ctx context.Context) (settled, moved bool, err error) {
 		n.report(d.Code, d.Why)
 		return false, false, nil
 	case Settled:
-		if n.news("etcd of %s is a voter of cluster %s", n.self.Name, n.founding) && n.o.Settled != nil {
+		n.forget()
+		if n.news("etcd of %s is a voter of cluster %s", n.self.Name, n.line.id) && n.o.Settled != nil {
 			n.o.Settled()
 		}
 		return true, false, nil
 	}
 	err = n.act(ctx, d)
+	if f, ok := errors.AsType[*bootcode.Failure](err); ok {
+		n.report(f.Code.Number, f.Why)
+		return false, false, nil
+	}
 	if errors.Is(err, errBehind) {
 		n.passing(bootcode.EtcdCatchingUp, err.Error())
 		return false, false, nil
@@ -267,7 +289,7 @@ func (n *node) news(format string, args ...any) bool {
 	return true
 }
 
-// pacer makes looks rarer while nothing moves: to five times the pace.
+// pacer makes looks rarer while nothing moves: to twelve times the pace.
 type pacer struct{ first, now time.Duration }
 
 func (p *pacer) next(moved bool) time.Duration {
@@ -275,6 +297,6 @@ func (p *pacer) next(moved bool) time.Duration {
 		p.now = p.first
 		return p.now
 	}
-	p.now = min(p.now*5/4, 5*p.first)
+	p.now = min(p.now*5/4, 12*p.first)
 	return p.now
 }

@@ -20,6 +20,11 @@ func Spare(ctx context.Context, o Options, name string) (why string, err error) 
 		return "", err
 	}
 	defer n.http.CloseIdleConnections()
+	disk, err := readDisk(n.path(dataPath))
+	if err != nil {
+		return "", err
+	}
+	n.line = n.own(disk)
 	_, entries, err := n.etcd.members(ctx, clientURL(n.address), true)
 	if err != nil {
 		return "", err
@@ -34,7 +39,7 @@ func (n *node) answers(ctx context.Context, entries []Entry) (names []string) {
 	for _, e := range entries {
 		wg.Go(func() {
 			s, err := n.etcd.status(ctx, clientURL(n.addresses[e.Name]))
-			if err != nil || s.Learner || s.Header.Member != e.ID || s.Header.Cluster != n.founding {
+			if err != nil || s.Learner || s.Header.Member != e.ID || s.Header.Cluster != n.line.id {
 				return
 			}
 			mu.Lock()

@@ -25,17 +25,19 @@ const (
 	Images       = "images"
 	Kubelet      = "kubelet"
 	Etcd         = "etcd"
+	Snapshot     = "snapshot" // masters' copies of etcd, which nothing of the boot waits for
 	ControlPlane = "control-plane"
 	Addons       = "addons"
 	Serving      = "serving" // kubelets' certificates, which masters approve
 	Endpoint     = "endpoint"
+	PublicIP     = "public-ip" // on proxies that move the role's address
 	Reboot       = "reboot"
 	Helper       = "helper" // no step of the boot: what performs them
 )
 
 // Names lists the steps in the order of the boot, the helper itself last.
 func Names() []string {
-	return []string{Claim, Time, Mesh, Images, Kubelet, Etcd, ControlPlane, Addons, Serving, Endpoint, Reboot, Helper}
+	return []string{Claim, Time, Mesh, Images, Kubelet, Etcd, ControlPlane, Addons, Serving, Endpoint, PublicIP, Reboot, Helper}
 }
 
 // folder holds one file per step; it is gone after a power cycle.

@@ -1,0 +1,13 @@
+//go:build !linux
+
+package etcd
+
+import (
+	"errors"
+	"os"
+)
+
+// memoryFile needs Linux, which every node runs.
+func memoryFile() (f *os.File, path string, err error) {
+	return nil, "", errors.ErrUnsupported
+}
