@@ -7,11 +7,46 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/imgforge/imgforge/images/sparse"
 	"github.com/imgforge/imgforge/internal/testtool"
 )
+
+// kept are the images that several tests start from: making one waits for the disk.
+var kept struct {
+	sync.Mutex
+	dir   string
+	paths map[string]string
+}
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "imgforge-bake-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	kept.dir, kept.paths = dir, map[string]string{}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// once makes an image for all tests that ask for the same name.
+func once(t testing.TB, name string, make func() string) string {
+	t.Helper()
+	kept.Lock()
+	defer kept.Unlock()
+	if kept.paths[name] == "" {
+		path := filepath.Join(kept.dir, fmt.Sprint(len(kept.paths)))
+		if err := os.Rename(make(), path); err != nil {
+			t.Fatal(err)
+		}
+		kept.paths[name] = path
+	}
+	return kept.paths[name]
+}
 
 // fixture is a partition of an image: as sgdisk is told, and what makes its contents.
 type fixture struct {
@@ -97,6 +132,9 @@ func assemble(t testing.TB, diskGUID string, start int64, parts []fixture) strin
 	if _, err := out.WriteAt([]byte("boot code"), 0); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(path, 0o444); err != nil {
+		t.Fatal(err)
+	}
 	return path
 }
 
@@ -162,8 +200,10 @@ func since4593() sizes { return sizes{2097152, 4194304, 2097152, 3653632} }
 func before() sizes    { return sizes{262144, 2097152, 262144, 4427776} }
 func small() sizes     { return sizes{131072, 16384, 262144, 131072} }
 
-// flatcar has the table of disk_layout.json.
-func flatcar(t testing.TB, s sizes) string { return flatcarWith(t, s, true) }
+// flatcar has the table of disk_layout.json. Nobody may change the file.
+func flatcar(t testing.TB, s sizes) string {
+	return once(t, fmt.Sprint("flatcar", s), func() string { return flatcarWith(t, s, true) })
+}
 
 func flatcarWith(t testing.TB, s sizes, firstBoot bool) string {
 	t.Helper()
@@ -212,7 +252,13 @@ func coreos(t testing.TB, more map[string]string, less ...string) string {
 		{2, "EFI-SYSTEM", typeESP, "", 127 * 2048, nil, esp("EFI-SYSTEM", false)},
 		{3, "boot", typeBoot, "", 384 * 2048, nil, mkfs("mke2fs", "-q", "-t", "ext4", "-O", "metadata_csum,metadata_csum_seed", "-L", "boot",
 			"-U", "96d15588-3596-4b3c-adca-a2ff7279ea63", "-E", "root_owner=0:0", "-d", boot)},
-		{4, "root", typeRootX86, "", 512 * 2048, nil, mkfs("mkfs.xfs", "-q", "-L", "root", "-m", "uuid=910678ff-f77e-4a7d-8d53-86f2ac47a823")},
+		{4, "root", typeRootX86, "", 512 * 2048, nil, func(t testing.TB, path string) {
+			root := once(t, "xfs", func() string {
+				run(t, "mkfs.xfs", "-q", "-L", "root", "-m", "uuid=910678ff-f77e-4a7d-8d53-86f2ac47a823", path)
+				return path
+			})
+			run(t, "cp", "--sparse=always", root, path)
+		}},
 	})
 }
 

@@ -47,7 +47,7 @@ func TestRefused(t *testing.T) {
 	fresh := flatcar(t, small())
 	sg := func(args ...string) string {
 		path := filepath.Join(t.TempDir(), "changed")
-		run(t, "cp", "--sparse=always", fresh, path)
+		run(t, "cp", "--sparse=always", "--no-preserve=mode", fresh, path)
 		run(t, "sgdisk", append(args, path)...)
 		return path
 	}
