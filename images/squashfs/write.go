@@ -11,7 +11,7 @@ import (
 )
 
 // Options are what an image as a whole has. The zero value means zstd, blocks of
-// 128 KiB, the year 1970 and a worker per core.
+// 128 KiB, the year 1970 and up to four workers.
 type Options struct {
 	Compression Compression
 	Level       int // as the format's own programs count it; 0 is their usual one
@@ -19,7 +19,9 @@ type Options struct {
 	// Time is when the image was made, and when folders were that no entry names, in
 	// seconds since 1970.
 	Time    uint32
-	Workers int // which do not change a byte
+	// Workers compress at the same time; 0 means one per core, and at most four, as each
+	// has tables of some 35 MB with zstd. They do not change a byte.
+	Workers int
 }
 
 func (o Options) orDefaults() (Options, error) {
@@ -30,7 +32,7 @@ func (o Options) orDefaults() (Options, error) {
 		o.BlockSize = 128 << 10
 	}
 	if o.Workers <= 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
+		o.Workers = min(runtime.GOMAXPROCS(0), 4)
 	}
 	if o.BlockSize < 4<<10 || o.BlockSize > 1<<20 || bits.OnesCount(uint(o.BlockSize)) != 1 {
 		return o, fmt.Errorf("blocks of %d bytes cannot be: take a power of two from 4096 to 1048576", o.BlockSize)
