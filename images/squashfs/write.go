@@ -18,7 +18,7 @@ type Options struct {
 	BlockSize   int // bytes, a power of two from 4 KiB to 1 MiB
 	// Time is when the image was made, and when folders were that no entry names, in
 	// seconds since 1970.
-	Time    uint32
+	Time uint32
 	// Workers compress at the same time; 0 means one per core, and at most four, as each
 	// has tables of some 35 MB with zstd. They do not change a byte.
 	Workers int
