@@ -69,29 +69,51 @@ func spoiled(name string, code int, wrong func(context.Context, *bout, string) (
 	}
 }
 
-// expired is a node's payload of this very store, built when its leaves were issued
-// more than a year ago.
+// expired is a node's payload of this very store with leaves that its authorities
+// issued when they began to be good, for a day, which is over since the store was made.
 func expired(ctx context.Context, b *bout, name string) ([]byte, error) {
 	dir := filepath.Join(b.work, "expired")
-	src := forge.Source{File: b.Source.File, Store: filepath.Join(dir, "store")}
 	out := filepath.Join(dir, "out")
 	if _, err := os.Stat(out); err != nil {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
-		}
-		if err := os.CopyFS(src.Store, os.DirFS(b.Source.Store)); err != nil {
-			return nil, err
-		}
-		app := *b.App
-		app.Now = func() time.Time { return time.Now().Add(-2 * year) }
-		if _, err := app.PKIRenew(ctx, src, nil, 100*366); err != nil {
-			return nil, fmt.Errorf("issue leaves as of two years ago: %w", err)
-		}
-		if _, err := app.Build(ctx, forge.BuildOptions{Source: src, Out: out}); err != nil {
+		if err := b.buildExpired(ctx, dir, out); err != nil {
 			return nil, err
 		}
 	}
 	return os.ReadFile(filepath.Join(out, "secret", "nodes", name+".ign"))
+}
+
+func (b *bout) buildExpired(ctx context.Context, dir, out string) error {
+	src := forge.Source{File: filepath.Join(dir, "cluster.yaml"), Store: filepath.Join(dir, "store")}
+	text, err := os.ReadFile(b.Source.File)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(src.File, append(text, "\npki: {leafDays: 1}\n"...), 0o600); err != nil {
+		return err
+	}
+	if err := os.CopyFS(src.Store, os.DirFS(b.Source.Store)); err != nil {
+		return err
+	}
+	authorities, err := b.authorities()
+	if err != nil {
+		return err
+	}
+	var begin time.Time
+	for _, a := range authorities {
+		if a.NotBefore.After(begin) {
+			begin = a.NotBefore
+		}
+	}
+	app := *b.App
+	app.Now = func() time.Time { return begin.Add(time.Second) }
+	if _, err := app.PKIRenew(ctx, src, nil, 100*366); err != nil {
+		return fmt.Errorf("issue leaves as of %s: %w", begin, err)
+	}
+	_, err = app.Build(ctx, forge.BuildOptions{Source: src, Out: out})
+	return err
 }
 
 // other is the same cluster file built with a store of its own.

@@ -123,13 +123,15 @@ func (b *bout) enlarge(ctx context.Context, count int) error {
 	text := strings.Repeat("0123456789abcdef", 56<<10)
 	for i := range count {
 		object := fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"large-%d","namespace":"default"},"data":{"text":%q}}`, i, text)
-		if _, err := b.o.kubectlIn(ctx, b.standpoint(), object, "--server="+b.Plan.Endpoint.URL, "create", "-f", "-"); err != nil {
-			return err
-		}
-	}
-	for i := range count {
-		if _, err := b.o.kubectlIn(ctx, b.standpoint(), "", "--server="+b.Plan.Endpoint.URL, "delete", "configmap", fmt.Sprintf("large-%d", i), "--namespace=default"); err != nil {
-			return err
+		for _, do := range [][]string{{"replace", "--force", "-f", "-"}, {"delete", "--ignore-not-found", "-f", "-"}} {
+			// The API server that is asked may be the one whose etcd has just ended.
+			_, err := b.Wait(ctx, "a large object is written", soon, func(ctx context.Context) error {
+				_, err := b.o.kubectlIn(ctx, b.standpoint(), object, append([]string{"--server=" + b.Plan.Endpoint.URL}, do...)...)
+				return err
+			})
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil

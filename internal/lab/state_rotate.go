@@ -20,7 +20,7 @@ const classRotate = "a kubelet's certificates about to end"
 // shortSigning is how long the controller manager signs for in a row about renewal. It
 // dates certificates back by five minutes, and a kubelet renews one when 70 to 90 % of
 // its life are over (k8s.io/client-go/util/certificate): within two minutes, then.
-const shortSigning = 150 * time.Second
+const shortSigning = 100 * time.Second
 
 func rotateRows(p *plan.Plan) []Fault {
 	workers := notReserved(p, plan.Worker)
