@@ -65,7 +65,8 @@ func place(t *testing.T, root, file, version string, refs ...string) {
 	}
 }
 
-// containerd runs a real one until the test ends, and counts the imports.
+// containerd runs a real one until the test ends, with what the kubelet talks to, and
+// notes what ctr is called for.
 func containerd(t *testing.T, root string) Options {
 	t.Helper()
 	testtool.Root(t)
@@ -75,8 +76,8 @@ func containerd(t *testing.T, root string) Options {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "sock")
-	config := fmt.Sprintf("version = 3\nroot = %q\nstate = %q\ndisabled_plugins = [%q, %q, %q, %q]\n[grpc]\naddress = %q\n[ttrpc]\naddress = %q\n", dir+"/root", dir+"/state",
-		"io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime", "io.containerd.cri.v1.images", "io.containerd.podsandbox.controller.v1.podsandbox", socket, socket+".ttrpc")
+	config := fmt.Sprintf("version = 3\nroot = %q\nstate = %q\n[grpc]\naddress = %q\n[ttrpc]\naddress = %q\n[plugins.'io.containerd.nri.v1.nri']\ndisable = true\n",
+		dir+"/root", dir+"/state", socket, socket+".ttrpc")
 	if err := os.WriteFile(dir+"/config.toml", []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +134,7 @@ func TestContainerdGetsImagesOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return have
+		return slices.DeleteFunc(have, func(i image) bool { return strings.HasPrefix(i.name, "sha256:") })
 	}
 	names := []string{"docker.io/imgforge/keepalived:2.2.7", "docker.io/library/haproxy:3.2.22", "registry.k8s.io/pause:3.10.2"}
 	all := func(have []image) {
@@ -157,6 +158,19 @@ func TestContainerdGetsImagesOnce(t *testing.T) {
 	place(t, root, "b.tar", "1", "docker.io/library/haproxy:3.2.22")
 	first := boot(2)
 	all(first)
+	// What the kubelet talks to has taken note: it adds names of its own, and pins stay.
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		have, err := c.list(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(have) == 2*len(names) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the kubelet's side of containerd has not seen the images: %v", have)
+		}
+	}
 	all(boot(0))
 
 	place(t, root, "a.tar", "2", "registry.k8s.io/pause:3.10.2", "imgforge/keepalived:2.2.7")
