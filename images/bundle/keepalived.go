@@ -30,7 +30,7 @@ const helperPath = "usr/bin/imgforge-node"
 // of all in it. The same packages and helper give the same image.
 func Keepalived(arch string, packages []*deb.Package, helper []byte, created time.Time) (v1.Image, error) {
 	fail := func(err error) (v1.Image, error) { return nil, fmt.Errorf("make the image of keepalived: %w", err) }
-	shelf, err := deb.NewShelf(packages)
+	shelf, err := deb.NewShelf(arch, packages)
 	if err != nil {
 		return fail(err)
 	}

@@ -35,10 +35,14 @@ type stocked struct {
 	from   *Package
 }
 
-// NewShelf reads the programs, libraries and licenses of packages.
-func NewShelf(packages []*Package) (*Shelf, error) {
+// NewShelf reads the programs, libraries and licenses of packages, which must be for
+// the architecture, amd64 or arm64, or for all.
+func NewShelf(arch string, packages []*Package) (*Shelf, error) {
 	s := &Shelf{found: map[string]*stocked{}}
 	for _, p := range packages {
+		if is := p.Control["Architecture"]; is != arch && is != "all" {
+			return nil, fmt.Errorf("the Debian package %s is for %s, not for %s", p.Name(), is, arch)
+		}
 		if err := s.stock(p); err != nil {
 			return nil, err
 		}

@@ -26,11 +26,12 @@ const launcher = `#!/bin/sh
 exec /%s/%s --inhibit-cache --library-path /%s --argv0 "$0" /%s/%s "$@"
 `
 
-// FromPackages takes programs by name out of Debian packages, with the libraries that
-// they need and no others, and puts a launcher of each into usr/bin. The licenses of
-// the packages come along. A library that no package has is an error that names it.
-func FromPackages(packages []*deb.Package, programs []string) ([]File, error) {
-	shelf, err := deb.NewShelf(packages)
+// FromPackages takes programs by name out of Debian packages for an architecture, with
+// the libraries that they need and no others, and puts a launcher of each into usr/bin.
+// The licenses of the packages come along. A library that no package has is an error
+// that names it.
+func FromPackages(arch string, packages []*deb.Package, programs []string) ([]File, error) {
+	shelf, err := deb.NewShelf(arch, packages)
 	if err != nil {
 		return nil, err
 	}

@@ -250,7 +250,7 @@ func libraries(t testing.TB, program string) (out []string) {
 func TestProgramsBringTheirLibraries(t *testing.T) {
 	tincd := testtool.Path(t, "tincd")
 	libs := libraries(t, tincd)
-	files, err := FromPackages([]*deb.Package{packed(t, "tinc", tincd), packed(t, "libs", libs...)}, []string{"tincd"})
+	files, err := FromPackages("amd64", []*deb.Package{packed(t, "tinc", tincd), packed(t, "libs", libs...)}, []string{"tincd"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,11 +282,14 @@ func TestProgramsBringTheirLibraries(t *testing.T) {
 			t.Errorf("a library comes from elsewhere: %s", line)
 		}
 	}
-	_, err = FromPackages([]*deb.Package{packed(t, "tinc", tincd), packed(t, "libs", libs[1:]...)}, []string{"tincd"})
+	_, err = FromPackages("amd64", []*deb.Package{packed(t, "tinc", tincd), packed(t, "libs", libs[1:]...)}, []string{"tincd"})
 	if err == nil || !strings.Contains(err.Error(), "it needs "+filepath.Base(libs[0])+", which no package has") {
 		t.Errorf("without %s the error is %v", libs[0], err)
 	}
-	if _, err := FromPackages(nil, []string{"nft"}); err == nil || !strings.Contains(err.Error(), "take nft out of Debian packages: no package has it") {
+	if _, err := FromPackages("arm64", []*deb.Package{packed(t, "tinc", tincd)}, []string{"tincd"}); err == nil || !strings.Contains(err.Error(), "tinc 1 amd64 is for amd64, not for arm64") {
+		t.Errorf("of another architecture: %v", err)
+	}
+	if _, err := FromPackages("amd64", nil, []string{"nft"}); err == nil || !strings.Contains(err.Error(), "take nft out of Debian packages: no package has it") {
 		t.Errorf("without a package the error is %v", err)
 	}
 }

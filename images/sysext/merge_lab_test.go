@@ -104,7 +104,7 @@ func TestSystemdMerges(t *testing.T) {
 		names = append(names, name)
 	}
 	for _, family := range []string{"debian", "flatcar"} {
-		files, err := FromPackages(packages, names)
+		files, err := FromPackages("amd64", packages, names)
 		if err != nil {
 			t.Fatal(err)
 		}
