@@ -3,8 +3,10 @@ package lab
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +32,10 @@ func (c *peerCluster) join(ctx context.Context) error {
 	wg.Go(func() {
 		errs[len(c.members)] = c.typed(ctx, 0, "kubectl", "--kubeconfig="+peerAdmin, "apply", "--filename="+peerFlannel)
 	})
+	defer wg.Wait()
+	if err := Await(ctx, "cluster-info is signed for the token", c.signed); err != nil {
+		return err
+	}
 	for _, i := range others {
 		wg.Go(func() { errs[i] = c.typed(ctx, i, "kubeadm", "join", "--config="+peerConfig) })
 	}
@@ -49,6 +55,27 @@ func (c *peerCluster) join(ctx context.Context) error {
 	return nil
 }
 
+// signed tells whether a join would find what it discovers the cluster by: what comes
+// too early tries again after five seconds. The controller manager signs it, which is
+// later to begin than the API server.
+func (c *peerCluster) signed(ctx context.Context) error {
+	o := &operator{trial: c.trial, netns: c.trial.wire.netns}
+	if err := o.parseFile(filepath.Join(c.nodes[0].root, peerAdmin)); err != nil {
+		return err
+	}
+	var info struct {
+		Data map[string]string `json:"data"`
+	}
+	if err := o.through(ctx, o.netns, o.server, "/api/v1/namespaces/kube-public/configmaps/cluster-info", &info); err != nil {
+		return err
+	}
+	id, _, _ := strings.Cut(c.token, ".")
+	if info.Data["jws-kubeconfig-"+id] == "" {
+		return errors.New("it is not yet")
+	}
+	return nil
+}
+
 // typed runs a command on a node once its containerd answers, and notes when it
 // began, when it came to which of its phases, and when it ended.
 func (c *peerCluster) typed(ctx context.Context, i int, args ...string) error {
@@ -61,7 +88,7 @@ func (c *peerCluster) typed(ctx context.Context, i int, args ...string) error {
 	}
 	command := PeerCommand{Node: n.Name, Text: strings.Join(args, " "), Begun: time.Since(c.first).Seconds()}
 	c.trial.logf("%6.1f s  %s: %s", command.Begun, n.Name, command.Text)
-	lines := &phaseLines{since: c.first}
+	lines := &phaseLines{since: c.first, hide: strings.NewReplacer(c.token, "TOKEN", c.key, "KEY")}
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--target", strconv.Itoa(n.leader), "--all", "--wd=/"}, args...)...)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"}
 	cmd.Stdout, cmd.Stderr = lines, lines
@@ -82,6 +109,7 @@ func (c *peerCluster) typed(ctx context.Context, i int, args ...string) error {
 // phaseLines takes what kubeadm prints and keeps the first line of each of its phases.
 type phaseLines struct {
 	since time.Time
+	hide  *strings.Replacer // of secrets
 	rest  bytes.Buffer
 	all   []string
 	said  []Moment
@@ -96,7 +124,7 @@ func (p *phaseLines) Write(data []byte) (int, error) {
 			p.rest.WriteString(line) // the end of it is still to come
 			return len(data), nil
 		}
-		p.take(strings.TrimSpace(line))
+		p.take(p.hide.Replace(strings.TrimSpace(line)))
 	}
 }
 

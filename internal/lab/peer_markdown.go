@@ -37,6 +37,9 @@ func (m *markdown) peer(p *Peer) {
 		}
 		m.linef("| kubeadm: %s | %.1f s | %.2f | %s | %s |", c.How, c.Seconds, c.Ratio, aim, c.Load)
 	}
+	if p.disturbed() {
+		m.linef("\n**The machine did other work meanwhile**, some of it only in what the nodes left idle: measure on a quiet one before you rely on these times.")
+	}
 	m.linef("\nThe same for both: %s. What kubeadm's side is spared: %s.\n", strings.Join(peerSame(), "; "), strings.Join(peerSpared(), "; "))
 	for _, c := range p.Clusters {
 		m.commands(c)
@@ -46,6 +49,15 @@ func (m *markdown) peer(p *Peer) {
 		m.linef("```yaml\n%s\n```\n", strings.TrimRight(text, "\n"))
 	}
 	m.linef("</details>\n")
+}
+
+// disturbed tells whether something else took more than a tenth of the processors' time.
+func (p *Peer) disturbed() bool {
+	loads := []Load{p.Load}
+	for _, c := range p.Clusters {
+		loads = append(loads, c.Load)
+	}
+	return slices.ContainsFunc(loads, func(l Load) bool { return l.Others > l.Of/10 })
 }
 
 // String is two cells of a table.
@@ -67,7 +79,7 @@ func peerSpared() []string {
 		"a load balancer: the lab's is there before any node has power, as a provider's would be, and passes on to API servers that are ready",
 		"firewalls, metrics-server and kubelets' serving certificates of the cluster",
 		"pulling or checking images",
-		"a person: every command is typed in the moment in which it can be, and with keys as small as imgforge's (ECDSA P-256)",
+		"a person: every command is typed in the moment in which it can succeed, and with keys as small as imgforge's (ECDSA P-256)",
 		"cold caches: it boots after imgforge's cluster, from the same files",
 	}
 }

@@ -64,15 +64,15 @@ func examplePeer(t *testing.T) *peerCluster {
 
 // The first line of each phase is kept, however the output comes in parts.
 func TestPhaseLines(t *testing.T) {
-	p := &phaseLines{since: time.Now()}
-	for _, part := range []string{"[preflight] Running\n\t[WARNING x]: no\n[pre", "flight] Pulling\n[certs] Using\nplain\n[certs] more\n", "[preflight] again\n[unfinished] "} {
+	p := &phaseLines{since: time.Now(), hide: strings.NewReplacer("s3cret", "TOKEN")}
+	for _, part := range []string{"[preflight] Running\n\t[WARNING x]: no\n[pre", "flight] Pulling\n[certs] Using s3c", "ret\nplain\n[certs] more\n", "[preflight] again\n[unfinished] "} {
 		fmt.Fprint(p, part)
 	}
 	var got []string
 	for _, s := range p.said {
 		got = append(got, s.Text)
 	}
-	if text := strings.Join(got, "; "); text != "[preflight] Running; [certs] Using; [preflight] again" {
+	if text := strings.Join(got, "; "); text != "[preflight] Running; [certs] Using TOKEN; [preflight] again" {
 		t.Errorf("kept: %s", text)
 	}
 }
@@ -130,5 +130,37 @@ func TestCopyTwice(t *testing.T) {
 		if data, err := os.ReadFile(path); err != nil || string(data) != "program" {
 			t.Errorf("%s: %q, %v", path, data, err)
 		}
+	}
+}
+
+// The comparison for people is a golden text: every command in it, in the order of time.
+func TestPeerMarkdown(t *testing.T) {
+	p := &Peer{Masters: 2, Others: 1, Own: 20, Load: Load{Nodes: 30, Lab: 1, Others: 2, Of: 40}, Configs: []string{"kind: InitConfiguration\n", "kind: JoinConfiguration\n"},
+		Clusters: []PeerCluster{
+			{How: "init, join", Seconds: 50, Ratio: 0.4, Load: Load{Nodes: 50, Others: 3, Of: 100}, Commands: []PeerCommand{
+				{Node: "peer-b", Text: "kubeadm join", Begun: 9.04, Ended: 30, Said: []Moment{{9.5, "[preflight] Running | checks"}}},
+				{Node: "peer-a", Text: "kubeadm init", Begun: 2, Ended: 9}}},
+			{How: "all at once", Seconds: 35, Ratio: 4.0 / 7, Load: Load{Nodes: 40, Others: 20, Of: 70}},
+		}}
+	r := &Report{Topologies: []*Outcome{{Topology: "one", Peer: p}}}
+	m := &markdown{}
+	m.peer(nil)
+	if m.Len() > 0 {
+		t.Errorf("without a comparison there is nothing to say: %s", m.String())
+	}
+	m.peer(p)
+	text := m.String() + "\n" + strings.Join(r.Summary(), "\n") + "\n"
+	golden := filepath.Join("testdata", "peer.md")
+	if *update {
+		if err := os.WriteFile(golden, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text != string(want) {
+		t.Errorf("got:\n%s\nwant:\n%s", text, want)
 	}
 }
