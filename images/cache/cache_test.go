@@ -2,385 +2,16 @@ package cache
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"math/rand/v2"
+	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 )
-
-// contents are bytes that a seed names, longer than one read of a connection.
-func contents(seed uint64, size int) []byte {
-	r := rand.New(rand.NewPCG(seed, 1))
-	out := make([]byte, size)
-	for i := range out {
-		out[i] = byte(r.Uint32())
-	}
-	return out
-}
-
-// server is a real file server of Go's library, whose faults are its connections'.
-type server struct {
-	*httptest.Server
-	mu     sync.Mutex
-	files  map[string][]byte
-	etag   string
-	fault  func(n int, w http.ResponseWriter, r *http.Request) bool // true: it answered
-	asked  []string                                                 // method, path and range
-	served atomic.Int64
-}
-
-func serve(t *testing.T, files map[string][]byte) *server {
-	t.Helper()
-	s := &server{files: files}
-	s.Server = httptest.NewServer(s)
-	t.Cleanup(s.Close)
-	return s
-}
-
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	s.asked = append(s.asked, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+r.Header.Get("Range")))
-	n, fault, etag := len(s.asked), s.fault, s.etag
-	data, ok := s.files[r.URL.Path]
-	s.mu.Unlock()
-	if fault != nil && fault(n, w, r) {
-		return
-	}
-	if !ok {
-		http.NotFound(w, r)
-		return
-	}
-	if etag != "" {
-		w.Header().Set("ETag", etag)
-	}
-	http.ServeContent(&counted{w, s}, r, "", time.Time{}, bytes.NewReader(data))
-}
-
-func (s *server) requests() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.asked)
-}
-
-type counted struct {
-	http.ResponseWriter
-	s *server
-}
-
-func (c *counted) Write(b []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(b)
-	c.s.served.Add(int64(n))
-	return n, err
-}
-
-// cut answers with the beginning of a file and then closes the connection.
-func cut(data []byte, after int, w http.ResponseWriter, r *http.Request) {
-	conn, buf, err := w.(http.Hijacker).Hijack()
-	if err != nil {
-		panic(err)
-	}
-	var from int
-	fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from)
-	if from > 0 {
-		fmt.Fprintf(buf, "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n", from, len(data)-1, len(data), len(data)-from)
-	} else {
-		fmt.Fprintf(buf, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(data))
-	}
-	buf.Write(data[from:min(from+after, len(data))])
-	buf.Flush()
-	conn.Close()
-}
-
-func open(t *testing.T) *Cache {
-	t.Helper()
-	c := Open(filepath.Join(t.TempDir(), "cache"))
-	c.Backoff = func(int) time.Duration { return 0 }
-	return c
-}
-
-func wanted(s *server, path string, data []byte) File {
-	return File{Name: strings.TrimPrefix(path, "/"), URL: s.URL + path, Size: int64(len(data)), Digest: Of(data)}
-}
-
-// holds insists that the cache has exactly these contents and nothing unfinished.
-func holds(t *testing.T, c *Cache, all ...[]byte) {
-	t.Helper()
-	blobs, err := c.List()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(blobs) != len(all) {
-		t.Errorf("the cache holds %v, wanted %d blobs", blobs, len(all))
-	}
-	for _, data := range all {
-		if got, err := c.Read(Of(data)); err != nil || !bytes.Equal(got, data) {
-			t.Errorf("%d bytes, %v", len(got), err)
-		}
-	}
-	rest, _ := os.ReadDir(filepath.Join(c.dir, partsDir))
-	for _, e := range rest {
-		t.Errorf("left behind: %s", e.Name())
-	}
-}
-
-func TestFetchOnce(t *testing.T) {
-	a, b := contents(1, 300<<10), contents(2, 100<<10)
-	s := serve(t, map[string][]byte{"/a": a, "/b": b, "/c": b})
-	c := open(t)
-	files := []File{wanted(s, "/a", a), wanted(s, "/b", b), wanted(s, "/c", b)}
-	for range 2 { // the second run asks for nothing
-		if err := c.Fetch(t.Context(), files); err != nil {
-			t.Fatal(err)
-		}
-	}
-	holds(t, c, a, b)
-	if len(s.asked) != 2 {
-		t.Errorf("asked %q", s.asked)
-	}
-}
-
-// Every connection ends after a part of the file: the next one continues there,
-// and no byte comes twice.
-func TestResumesWhatWasCut(t *testing.T) {
-	data := contents(3, 900<<10)
-	s := serve(t, map[string][]byte{"/f": data})
-	s.fault = func(_ int, w http.ResponseWriter, r *http.Request) bool {
-		cut(data, 100<<10, w, r)
-		return true
-	}
-	c := open(t)
-	c.Attempts = 2 // each gives bytes, so that none counts
-	if err := c.Fetch(t.Context(), []File{wanted(s, "/f", data)}); err != nil {
-		t.Fatal(err)
-	}
-	holds(t, c, data)
-	if len(s.asked) != 9 || s.asked[8] != fmt.Sprintf("GET /f bytes=%d-", 800<<10) {
-		t.Errorf("asked %q", s.asked)
-	}
-}
-
-// A later process continues what an earlier one began, unless the file changed.
-func TestResumesAcrossRuns(t *testing.T) {
-	data := contents(4, 500<<10)
-	for _, tc := range []struct {
-		name, etag string
-		from       int64 // bytes that the second run is sent
-	}{
-		{"the same file", `"one"`, 300 << 10},
-		{"a changed file", `"two"`, 500 << 10},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			s := serve(t, map[string][]byte{"/f": data})
-			c := open(t)
-			f := wanted(s, "/f", data)
-			begun(t, c, f, data[:200<<10], origin{URL: f.URL, Validator: `"one"`})
-			s.etag = tc.etag
-			if err := c.Fetch(t.Context(), []File{f}); err != nil {
-				t.Fatal(err)
-			}
-			holds(t, c, data)
-			if got := s.served.Load(); got != tc.from {
-				t.Errorf("%d bytes came, wanted %d", got, tc.from)
-			}
-		})
-	}
-}
-
-// begun leaves what a killed process would.
-func begun(t *testing.T, c *Cache, f File, data []byte, from origin) {
-	t.Helper()
-	p, err := c.openPart(t.Context(), f.Digest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.begin(from); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Write(data); err != nil {
-		t.Fatal(err)
-	}
-	p.file.Close()
-}
-
-// What a crash left may be anything: it costs a second download, not the file.
-func TestRottenBeginningIsThrownAway(t *testing.T) {
-	data := contents(5, 200<<10)
-	s := serve(t, map[string][]byte{"/f": data})
-	for name, left := range map[string][]byte{
-		"zeroes": make([]byte, 50<<10), "too long": make([]byte, 300<<10), "whole but wrong": make([]byte, 200<<10),
-	} {
-		c := open(t)
-		f := wanted(s, "/f", data)
-		begun(t, c, f, left, origin{URL: f.URL})
-		if err := c.Fetch(t.Context(), []File{f}); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		holds(t, c, data)
-	}
-}
-
-func TestRetriesWhatMayPass(t *testing.T) {
-	data := contents(6, 10<<10)
-	for _, code := range []int{429, 500, 502, 503, 504, 408} {
-		s := serve(t, map[string][]byte{"/f": data})
-		s.fault = func(n int, w http.ResponseWriter, _ *http.Request) bool {
-			if n > 3 {
-				return false
-			}
-			w.Header().Set("Retry-After", "1")
-			w.WriteHeader(code)
-			return true
-		}
-		c := open(t)
-		if err := c.Fetch(t.Context(), []File{wanted(s, "/f", data)}); err != nil {
-			t.Errorf("%d: %v", code, err)
-		}
-		holds(t, c, data)
-	}
-}
-
-func TestGivesUpWithReasons(t *testing.T) {
-	data := contents(7, 10<<10)
-	s := serve(t, map[string][]byte{"/f": data})
-	s.fault = func(_ int, w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(503); return true }
-	c := open(t)
-	err := c.Fetch(t.Context(), []File{wanted(s, "/f", data)})
-	if want := "fetch f: " + s.URL + "/f: 503 Service Unavailable (tried 5 times)"; err == nil || err.Error() != want {
-		t.Errorf("%v, wanted %s", err, want)
-	}
-	s.fault = nil
-	err = c.Fetch(t.Context(), []File{{Name: "gone", URL: s.URL + "/gone", Digest: Of([]byte("x"))}})
-	if _, ok := errors.AsType[*NotFound](err); !ok {
-		t.Errorf("%v", err)
-	}
-	if len(s.asked) != 6 { // what is not there is asked for once
-		t.Errorf("asked %q", s.asked)
-	}
-	holds(t, c)
-}
-
-// Wrong bytes: nothing is kept, and the message says which URL, what was wanted and what came.
-func TestWrongBytesKeepNothing(t *testing.T) {
-	data := contents(8, 10<<10)
-	for name, wrong := range map[string][]byte{"other": contents(9, 10<<10), "longer": append(bytes.Clone(data), 1)} {
-		s := serve(t, map[string][]byte{"/f": wrong})
-		c := open(t)
-		f := wanted(s, "/f", data)
-		if len(wrong) != len(data) {
-			f.Size = 0 // known by its hash alone
-		}
-		err := c.Fetch(t.Context(), []File{f})
-		bad, ok := errors.AsType[*Corrupt](err)
-		if !ok || bad.URL != s.URL+"/f" || bad.Want != Of(data) || bad.Got != Of(wrong) {
-			t.Errorf("%s: %v", name, err)
-		}
-		if want := fmt.Sprintf("fetch f: %s/f: wanted %s, got %s: nothing was kept", s.URL, Of(data), Of(wrong)); err == nil || err.Error() != want {
-			t.Errorf("%s: %v, wanted %s", name, err, want)
-		}
-		holds(t, c)
-	}
-}
-
-// A file of another length is not even downloaded.
-func TestWrongLengthKeepsNothing(t *testing.T) {
-	data := contents(22, 10<<10)
-	for _, wrong := range [][]byte{data[:5<<10], append(bytes.Clone(data), 1), {}} {
-		s := serve(t, map[string][]byte{"/f": wrong})
-		c := open(t)
-		err := c.Fetch(t.Context(), []File{wanted(s, "/f", data)})
-		if want := fmt.Sprintf("the file there has %d bytes, and %s has %d", len(wrong), Of(data), len(data)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v", err)
-		}
-		holds(t, c)
-	}
-	// A server that does not say how long its answer is.
-	s := serve(t, nil)
-	s.fault = func(_ int, w http.ResponseWriter, _ *http.Request) bool {
-		w.Write(data)
-		w.(http.Flusher).Flush()
-		w.Write([]byte{1})
-		return true
-	}
-	c := open(t)
-	if err := c.Fetch(t.Context(), []File{wanted(s, "/f", data)}); err == nil || !strings.Contains(err.Error(), "nothing was kept") {
-		t.Errorf("%v", err)
-	}
-	holds(t, c)
-}
-
-// A mirror that lies, lacks the file or is down costs nothing but time.
-func TestMirrorsInOrder(t *testing.T) {
-	data := contents(10, 10<<10)
-	upstream := serve(t, map[string][]byte{"/dir/f": data})
-	host := strings.TrimPrefix(upstream.URL, "http://")
-	lying := serve(t, map[string][]byte{"/" + host + "/dir/f": contents(11, 10<<10)})
-	empty := serve(t, nil)
-	good := serve(t, map[string][]byte{"/files/" + host + "/dir/f": data})
-	down := httptest.NewServer(nil)
-	down.Close()
-	c := open(t)
-	c.Mirrors = []string{down.URL, empty.URL, lying.URL + "/", good.URL + "/files"}
-	if err := c.Fetch(t.Context(), []File{wanted(upstream, "/dir/f", data)}); err != nil {
-		t.Fatal(err)
-	}
-	holds(t, c, data)
-	if len(upstream.asked) != 0 || len(good.asked) != 1 {
-		t.Errorf("upstream %q, mirror %q", upstream.asked, good.asked)
-	}
-	c = open(t)
-	c.Mirrors, c.MirrorsOnly = []string{empty.URL}, true
-	if err := c.Fetch(t.Context(), []File{wanted(upstream, "/dir/f", data)}); err == nil || len(upstream.asked) != 0 {
-		t.Errorf("mirrors alone: %v, %q", err, upstream.asked)
-	}
-	c = open(t)
-	c.Mirrors = []string{empty.URL, lying.URL}
-	if err := c.Fetch(t.Context(), []File{wanted(upstream, "/dir/f", data)}); err != nil {
-		t.Fatal(err)
-	}
-	holds(t, c, data)
-}
-
-func TestOfflineListsAllThatIsMissing(t *testing.T) {
-	a, b := contents(12, 1<<10), contents(13, 1<<10)
-	s := serve(t, map[string][]byte{"/a": a, "/b": b})
-	c := open(t)
-	c.Offline = true
-	err := c.Fetch(t.Context(), []File{wanted(s, "/b", b), wanted(s, "/a", a)})
-	missing, ok := errors.AsType[*Missing](err)
-	if !ok || len(missing.Files) != 2 || missing.Files[0].Name != "a" {
-		t.Fatalf("%v", err)
-	}
-	for _, want := range []string{"lacks 2 of what is needed", "a  " + string(Of(a)) + "  " + s.URL + "/a\n", "imgforge fetch"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is not in %s", want, err)
-		}
-	}
-	if len(s.asked) != 0 {
-		t.Errorf("asked %q", s.asked)
-	}
-}
-
-// One broken file does not keep the others from coming, and all failures are told at once.
-func TestAllFailuresAtOnce(t *testing.T) {
-	good := contents(14, 1<<10)
-	s := serve(t, map[string][]byte{"/good": good})
-	c := open(t)
-	err := c.Fetch(t.Context(), []File{
-		{Name: "one", URL: s.URL + "/one", Digest: Of([]byte("1"))}, {Name: "two", URL: s.URL + "/two", Digest: Of([]byte("2"))}, wanted(s, "/good", good)})
-	if err == nil || !strings.Contains(err.Error(), "fetch one: ") || !strings.Contains(err.Error(), "fetch two: ") {
-		t.Errorf("%v", err)
-	}
-	holds(t, c, good)
-}
 
 func TestFullDisk(t *testing.T) {
 	data := contents(15, 64<<10)
@@ -439,6 +70,65 @@ func TestTending(t *testing.T) {
 	}
 	if _, err := c.Path(Of(a)); err == nil {
 		t.Error("a removed blob is still there")
+	}
+}
+
+// An authority of one's own is trusted besides the system's; without it the
+// message says what to do, and nobody tries again.
+func TestAuthority(t *testing.T) {
+	data := contents(24, 1<<10)
+	s := &server{files: map[string][]byte{"/f": data}}
+	s.Server = httptest.NewUnstartedServer(s)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	c := open(t)
+	var err error
+	if c.Client, err = NewClient(nil); err != nil {
+		t.Fatal(err)
+	}
+	err = c.Fetch(t.Context(), []File{wanted(s, "/f", data)})
+	if err == nil || !strings.Contains(err.Error(), "name the authority's certificate with --ca") || strings.Contains(err.Error(), "tried") {
+		t.Errorf("%v", err)
+	}
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if c.Client, err = NewClient(ca); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Fetch(t.Context(), []File{wanted(s, "/f", data)}); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, c, data)
+	if _, err := NewClient([]byte("no certificate")); err == nil {
+		t.Error("an authority that is none")
+	}
+}
+
+func TestSmallDocuments(t *testing.T) {
+	data := contents(25, 1000)
+	s := serve(t, map[string][]byte{"/f": data})
+	c := open(t)
+	if size, err := c.Size(t.Context(), s.URL+"/f"); err != nil || size != 1000 || s.served.Load() != 1 {
+		t.Errorf("%d, %v: %d bytes came", size, err, s.served.Load())
+	}
+	if got, err := c.Get(t.Context(), s.URL+"/f", 1000); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if _, err := c.Get(t.Context(), s.URL+"/f", 999); err == nil || !strings.Contains(err.Error(), "longer than 999 bytes") {
+		t.Errorf("%v", err)
+	}
+	s.fault = func(n int, w http.ResponseWriter, _ *http.Request) bool {
+		if n%3 != 0 {
+			w.WriteHeader(503)
+		}
+		return n%3 != 0
+	}
+	if got, err := c.Get(t.Context(), s.URL+"/f", 1000); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	c.Offline = true
+	if _, err := c.Get(t.Context(), s.URL+"/f", 1000); err == nil || !strings.Contains(err.Error(), "--offline fetches nothing") {
+		t.Errorf("%v", err)
 	}
 }
 

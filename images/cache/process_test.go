@@ -16,6 +16,7 @@ import (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("IMGFORGE_TEST_CACHE"); dir != "" {
 		c := Open(dir)
+		c.Client, _ = NewClient(nil)
 		size, _ := strconv.ParseInt(os.Getenv("IMGFORGE_TEST_SIZE"), 10, 64)
 		err := c.Fetch(context.Background(), []File{{Name: "f", URL: os.Getenv("IMGFORGE_TEST_URL"), Size: size, Digest: Digest(os.Getenv("IMGFORGE_TEST_DIGEST"))}})
 		if err != nil {
@@ -34,6 +35,30 @@ func process(t *testing.T, c *Cache, f File) *exec.Cmd {
 		"IMGFORGE_TEST_DIGEST="+string(f.Digest), "IMGFORGE_TEST_SIZE="+strconv.FormatInt(f.Size, 10))
 	cmd.Stderr = os.Stderr
 	return cmd
+}
+
+// The proxy of the environment is asked for what is not on this machine.
+func TestProxy(t *testing.T) {
+	data := contents(23, 64<<10)
+	s := serve(t, map[string][]byte{"/f": data})
+	var hosts []string
+	s.mu.Lock() // which the race detector needs to see: the one who asks is another process
+	s.fault = func(_ int, _ http.ResponseWriter, r *http.Request) bool {
+		hosts = append(hosts, r.Host)
+		return false
+	}
+	s.mu.Unlock()
+	c := open(t)
+	cmd := process(t, c, File{URL: "http://files.example.org/f", Size: int64(len(data)), Digest: Of(data)})
+	cmd.Env = append(cmd.Env, "http_proxy="+s.URL, "no_proxy=")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	s.Close() // and with it every handler
+	holds(t, c, data)
+	if len(hosts) != 1 || hosts[0] != "files.example.org" {
+		t.Errorf("asked for %q", hosts)
+	}
 }
 
 // Several processes want one file: one fetches it, the others wait.
@@ -68,7 +93,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	s := serve(t, map[string][]byte{"/f": data})
 	const piece = 128 << 10
 	sent := make(chan struct{}, 100)
-	s.mu.Lock() // which the race detector needs to see: the one who asks is another process
+	s.mu.Lock() // as above
 	s.fault = func(_ int, w http.ResponseWriter, r *http.Request) bool {
 		var from int
 		fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from)

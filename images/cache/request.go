@@ -164,7 +164,7 @@ func (w *watchdog) end()   { w.timer.Stop() }
 // Nothing is known of its contents: callers check a signature or compare hashes.
 func (c *Cache) Get(ctx context.Context, at string, limit int64) ([]byte, error) {
 	var out []byte
-	err := c.ask(ctx, at, http.MethodGet, func(resp *http.Response) error {
+	err := c.ask(ctx, at, "", func(resp *http.Response) error {
 		data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 		if err != nil {
 			return &temporary{err: trim(at, err)}
@@ -178,25 +178,30 @@ func (c *Cache) Get(ctx context.Context, at string, limit int64) ([]byte, error)
 	return out, err
 }
 
-// Size asks how many bytes a file has; 0 when the server does not say.
+// Size asks how many bytes a file has; 0 when the server does not say. It asks for
+// the first byte, since many a server signs its links for GET alone.
 func (c *Cache) Size(ctx context.Context, at string) (int64, error) {
 	var size int64
-	err := c.ask(ctx, at, http.MethodHead, func(resp *http.Response) error {
+	err := c.ask(ctx, at, "bytes=0-0", func(resp *http.Response) error {
 		size = max(resp.ContentLength, 0)
+		if resp.StatusCode == http.StatusPartialContent {
+			_, total, _ := strings.Cut(resp.Header.Get("Content-Range"), "/")
+			size, _ = strconv.ParseInt(total, 10, 64) // * is unknown
+		}
 		return nil
 	})
 	return size, err
 }
 
-// ask makes a request of every place of a URL until one answers it.
-func (c *Cache) ask(ctx context.Context, at, method string, use func(*http.Response) error) error {
+// ask asks every place of a URL for it, or a part of it, until one answers.
+func (c *Cache) ask(ctx context.Context, at, part string, use func(*http.Response) error) error {
 	if c.Offline {
 		return fmt.Errorf("%s: not asked for, since --offline fetches nothing", at)
 	}
 	var errs []error
 	urls := c.urls(at)
 	for i, u := range urls {
-		err := c.askOne(ctx, u, c.patience(i == len(urls)-1), method, use)
+		err := c.askOne(ctx, u, c.patience(i == len(urls)-1), part, use)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
@@ -205,9 +210,9 @@ func (c *Cache) ask(ctx context.Context, at, method string, use func(*http.Respo
 	return errors.Join(errs...)
 }
 
-func (c *Cache) askOne(ctx context.Context, at string, attempts int, method string, use func(*http.Response) error) error {
+func (c *Cache) askOne(ctx context.Context, at string, attempts int, part string, use func(*http.Response) error) error {
 	for failures := 1; ; failures++ {
-		err := c.once(ctx, at, method, use)
+		err := c.once(ctx, at, part, use)
 		t, again := errors.AsType[*temporary](err)
 		if !again || ctx.Err() != nil {
 			return err
@@ -221,20 +226,23 @@ func (c *Cache) askOne(ctx context.Context, at string, attempts int, method stri
 	}
 }
 
-func (c *Cache) once(ctx context.Context, at, method string, use func(*http.Response) error) error {
+func (c *Cache) once(ctx context.Context, at, part string, use func(*http.Response) error) error {
 	ctx, stop := context.WithTimeoutCause(ctx, 2*time.Minute, errStalled)
 	defer stop()
-	req, err := http.NewRequestWithContext(ctx, method, at, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return err
 	}
 	setHeaders(req)
+	if part != "" {
+		req.Header.Set("Range", part)
+	}
 	resp, err := c.client(Source{}).Do(req)
 	if err != nil {
 		return requestError(ctx, at, err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode != http.StatusOK && (part == "" || resp.StatusCode != http.StatusPartialContent) {
 		return statusError(resp, at)
 	}
 	return use(resp)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -63,7 +64,8 @@ func (c *Client) resolveAt(ctx context.Context, p place, ref name.Reference, arc
 	if err != nil {
 		return Image{}, fmt.Errorf("credentials for %s: %w", p.repo.RegistryStr(), err)
 	}
-	options := []remote.Option{remote.WithContext(ctx), remote.WithTransport(t), remote.WithAuth(auth), remote.WithUserAgent("imgforge")}
+	options := []remote.Option{remote.WithContext(ctx), remote.WithTransport(t), remote.WithAuth(auth), remote.WithUserAgent("imgforge"),
+		remote.WithRetryStatusCodes(http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout)}
 	top, err := remote.Get(at(p.repo, ref), options...)
 	if err != nil {
 		return Image{}, err

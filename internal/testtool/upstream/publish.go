@@ -184,7 +184,7 @@ func (s *Site) suite(suite catalog.Suite, paragraphs string) error {
 func (s *Site) index(suite catalog.Suite, arch, paragraphs string) ([]byte, error) {
 	root, _, _ := strings.Cut(suite.ReleaseURL(), "/dists/")
 	var packed bytes.Buffer
-	z, err := xz.NewWriter(&packed)
+	z, err := xz.WriterConfig{DictCap: 64 << 10}.NewWriter(&packed) // a large dictionary takes long to make
 	if err != nil {
 		return nil, err
 	}
