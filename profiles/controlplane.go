@@ -34,11 +34,22 @@ type staticPod struct {
 	Requests     map[string]string
 	Capabilities []string
 	Mounts       []mount
+	SELinux      string // type of its processes, or ""
 }
 
 type probe struct {
 	Kind, Path              string
 	Delay, Failures, Period int
+}
+
+// podType is the SELinux type of static pods where a policy is enforced. They read
+// and write what belongs to the system, such as etcd's data, which the type of other
+// containers may not; kubeadm has used this one for them.
+func (s *scope) podType() string {
+	if s.plan.OS.Family == "fcos" {
+		return "spc_t"
+	}
+	return ""
 }
 
 // The probes are kubeadm's: a startup probe of four minutes, then a liveness
@@ -168,6 +179,7 @@ func (s *scope) manifest(pod staticPod, n plan.Node) (artifact.File, error) {
 		pod.Command = append(pod.Command, "--"+f.Name+"="+fill.Replace(f.Value))
 	}
 	pod.Mounts = mounts(flags, s.kubeconfigs())
+	pod.SELinux = s.podType()
 	text, err := render("master/static-pod.yaml", pod)
 	if err != nil {
 		return artifact.File{}, err

@@ -48,6 +48,7 @@ type haproxyServer struct {
 // haproxyPod fills common/haproxy-pod.yaml.tmpl.
 type haproxyPod struct {
 	Image, Dir, Config, CA string
+	SELinux                string
 	UID, AlivePort         int
 	Capabilities           []string
 }
@@ -64,7 +65,7 @@ func sharedHAProxy(s *shared) error {
 	}
 	pod := haproxyPod{
 		Image: s.plan.Images.HAProxy, Dir: haproxyDir, Config: haproxyDir + "/haproxy.cfg",
-		UID: haproxyUID, AlivePort: artifact.HAProxyAlivePort,
+		UID: haproxyUID, AlivePort: artifact.HAProxyAlivePort, SELinux: s.podType(),
 	}
 	if conf.API != nil {
 		pod.CA = caPath

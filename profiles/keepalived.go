@@ -32,7 +32,7 @@ func sharedKeepalived(s *shared) error {
 		return nil
 	}
 	return s.fill(manifestDir+"/keepalived.yaml", 0o600, "master/keepalived-pod.yaml", map[string]any{
-		"Image": s.plan.Images.Keepalived, "Dir": keepalivedDir, "Config": keepalivedDir + "/keepalived.conf",
+		"Image": s.plan.Images.Keepalived, "Dir": keepalivedDir, "Config": keepalivedDir + "/keepalived.conf", "SELinux": s.podType(),
 		"Files": []string{artifact.ClusterFilePath, artifact.NodeFilePath, caPath},
 	})
 }
