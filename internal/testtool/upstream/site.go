@@ -136,7 +136,7 @@ func (s *Site) Get(at string) []byte {
 
 // signing is a moment before every test's own.
 func signing() *packet.Config {
-	return &packet.Config{Time: func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }}
+	return &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Time: func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }}
 }
 
 // clearSign signs a text in clear.
