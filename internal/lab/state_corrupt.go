@@ -42,7 +42,7 @@ func flippedLog(name string, spoil func([]byte) (int, error), why string) func(c
 			return "", err
 		}
 		b.Measure(name+" a voter again, from its power-on", time.Since(n.PoweredOn), aimVoter)
-		if _, err := b.Wait(ctx, name+" says what is wrong", soon, n.says("remove its old member")); err != nil {
+		if _, err := b.Wait(ctx, name+" says what is wrong", soon, n.says("is damaged at byte ")); err != nil {
 			return "", err
 		}
 		kept, err := filepath.Glob(filepath.Join(n.state, "etcd", "member.aside-*"))

@@ -113,10 +113,12 @@ func (n *node) quorum(change func(base string) error) error {
 // detail is what an action is about.
 func detail(d Decision) string {
 	switch {
-	case d.Why != "":
-		return ": " + d.Why
+	case d.Action == RemoveStale && d.Why != "":
+		return " " + d.Member.String() + ": " + d.Why
 	case d.Action == RemoveStale:
 		return " " + d.Member.String()
+	case d.Why != "":
+		return ": " + d.Why
 	case d.Cluster != "":
 		return " with " + d.Cluster
 	}

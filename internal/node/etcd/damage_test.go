@@ -44,7 +44,7 @@ func TestDamagedLog(t *testing.T) {
 	}
 	damage(three)
 	three.boot()
-	l.until("three removes its old member", func() bool { return three.did("remove its old member") })
+	l.until("three removes its old member", func() bool { return three.did("remove its old member") && three.did(" is damaged at byte ") })
 	l.settle(l.all()...)
 	if got := three.value(); got != "kept" {
 		t.Errorf("three has %q", got)

@@ -265,7 +265,7 @@ func (o Observation) withDamage() Decision {
 	case o.Placed != "":
 		return Decision{Action: Stop, Why: line(o.Damage) + "its data cannot be read"}
 	case listed:
-		return Decision{Action: RemoveStale, Member: own.ID}
+		return Decision{Action: RemoveStale, Member: own.ID, Why: o.Damage}
 	}
 	return Decision{Action: SetAside}
 }
