@@ -75,14 +75,16 @@ func expired(ctx context.Context, b *bout, name string) ([]byte, error) {
 	dir := filepath.Join(b.work, "expired")
 	out := filepath.Join(dir, "out")
 	if _, err := os.Stat(out); err != nil {
-		if err := b.buildExpired(ctx, dir, out); err != nil {
+		if err := b.buildEnding(ctx, dir, out, time.Time{}); err != nil {
 			return nil, err
 		}
 	}
 	return os.ReadFile(filepath.Join(out, "secret", "nodes", name+".ign"))
 }
 
-func (b *bout) buildExpired(ctx context.Context, dir, out string) error {
+// buildEnding builds the cluster from its store, with leaves that end at a time, or at
+// the first that its authorities can sign for. With names it is those leaves alone.
+func (b *bout) buildEnding(ctx context.Context, dir, out string, end time.Time, names ...string) error {
 	src := forge.Source{File: filepath.Join(dir, "cluster.yaml"), Store: filepath.Join(dir, "store")}
 	text, err := os.ReadFile(b.Source.File)
 	if err != nil {
@@ -108,9 +110,13 @@ func (b *bout) buildExpired(ctx context.Context, dir, out string) error {
 		}
 	}
 	app := *b.App
-	app.Now = func() time.Time { return begin.Add(time.Second) }
-	if _, err := app.PKIRenew(ctx, src, nil, 100*366); err != nil {
-		return fmt.Errorf("issue leaves as of %s: %w", begin, err)
+	at := begin.Add(time.Second)
+	if day := end.Add(-24 * time.Hour); day.After(at) {
+		at = day
+	}
+	app.Now = func() time.Time { return at }
+	if _, err := app.PKIRenew(ctx, src, names, 100*366); err != nil {
+		return fmt.Errorf("issue leaves as of %s: %w", at, err)
 	}
 	_, err = app.Build(ctx, forge.BuildOptions{Source: src, Out: out})
 	return err

@@ -183,6 +183,10 @@ func (b *bout) giveUp(ctx context.Context, n *Node) error {
 			return err
 		}
 	}
-	_, err := b.o.kubectlIn(ctx, b.standpoint(), "", "--server="+b.Plan.Endpoint.URL, "delete", "node", n.Name)
+	// Through whoever serves the endpoint: it may be about to find out what is gone.
+	_, err := b.Wait(ctx, n.Name+" is deleted", soon, func(ctx context.Context) error {
+		_, err := b.o.kubectlIn(ctx, b.standpoint(), "", "--server="+b.Plan.Endpoint.URL, "delete", "node", n.Name, "--ignore-not-found")
+		return err
+	})
 	return err
 }

@@ -44,10 +44,16 @@ func rotates(name string) func(context.Context, *bout) (string, error) {
 			return "", err
 		}
 		defer func() { err = errors.Join(err, undo()) }()
-		b.Aside(n)
-		if err := n.replace(ctx, nil); err != nil {
+		right := n.made.Payload
+		payload, err := aboutToEnd(ctx, b, name)
+		if err != nil {
 			return "", err
 		}
+		b.Aside(n)
+		if err := n.replace(ctx, payload); err != nil {
+			return "", err
+		}
+		n.made.Payload = right // of its next empty disk
 		if err := b.readyAgain(ctx, n); err != nil {
 			return "", err
 		}
@@ -86,6 +92,20 @@ func rotates(name string) func(context.Context, *bout) (string, error) {
 		return fmt.Sprintf("%s's kubelet renewed client (until %s) and serving certificate (until %s) before they ended; %s", name,
 			before[0].NotAfter.UTC().Format(time.TimeOnly), before[1].NotAfter.UTC().Format(time.TimeOnly), words), err
 	}
+}
+
+// aboutToEnd is a node's payload whose kubelet has a leaf that ends in some minutes: it
+// renews that as soon as it runs, as kubelets do when most of a leaf's life is over.
+func aboutToEnd(ctx context.Context, b *bout, name string) ([]byte, error) {
+	dir, err := os.MkdirTemp(b.work, "ending-")
+	if err != nil {
+		return nil, err
+	}
+	out := filepath.Join(dir, "out")
+	if err := b.buildEnding(ctx, dir, out, time.Now().Add(8*time.Minute), name+"/kubelet"); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(out, "secret", "nodes", name+".ign"))
 }
 
 // controllerManifest is the kubelet's of the controller manager.

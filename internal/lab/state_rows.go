@@ -17,5 +17,6 @@ func stateRows(p *plan.Plan) []Fault {
 		diskRows(p),
 		clockRows(p),
 		lostRows(p),
+		restoreRows(p),
 	)
 }
