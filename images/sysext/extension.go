@@ -17,6 +17,10 @@ import (
 // ends in it. It stays the same across versions, so that a newer one replaces it.
 const Name = "imgforge"
 
+// BlockSize is how much of a program is compressed at once, in bytes: programs are
+// large, and get a twentieth smaller than with the usual 128 KiB in the same time.
+const BlockSize = 512 << 10
+
 // Place is where a node's extension lies, or a link to it.
 const Place = "/etc/extensions/" + Name + ".raw"
 
@@ -69,7 +73,7 @@ func Write(w io.WriterAt, e Extension) (int64, error) {
 	if err != nil {
 		return fail(err)
 	}
-	size, err := squashfs.Write(w, entries, squashfs.Options{Time: e.Time})
+	size, err := squashfs.Write(w, entries, squashfs.Options{Time: e.Time, BlockSize: BlockSize})
 	if err != nil {
 		return fail(err)
 	}
