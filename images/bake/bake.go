@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/imgforge/imgforge/images"
 	"github.com/imgforge/imgforge/images/disk"
@@ -63,6 +67,9 @@ type Report struct {
 // whole or not at all.
 func Bake(ctx context.Context, j Job) (Report, error) {
 	r, err := j.bake(ctx)
+	if errors.Is(err, syscall.ENOSPC) && !strings.Contains(err.Error(), "free some space") {
+		err = fmt.Errorf("%w: free some space in %s, where it unpacks and edits", err, filepath.Dir(j.Outputs[0].Path))
+	}
 	if err != nil {
 		return r, fmt.Errorf("bake %s: %w", filepath.Base(j.Base), err)
 	}
@@ -127,10 +134,26 @@ func (j Job) check() error {
 		return errors.New("the config is empty")
 	case j.Time < 1:
 		return errors.New("the time of what is new must be at least 1 second after 1970")
+	case j.overwrites() != "":
+		return fmt.Errorf("the output %s is the base, or another output: name another file", j.overwrites())
 	case j.Platform != "" && j.Kind != FCOS:
 		return fmt.Errorf("a platform is set for Fedora CoreOS alone: of %s take the image of the platform", j.Kind)
 	}
 	return nil
+}
+
+// overwrites is the first output that is the base or comes twice.
+func (j Job) overwrites() string {
+	base, err := os.Stat(j.Base)
+	for i, o := range j.Outputs {
+		if info, e := os.Stat(o.Path); err == nil && e == nil && os.SameFile(base, info) {
+			return o.Path
+		}
+		if slices.ContainsFunc(j.Outputs[:i], func(p Output) bool { return filepath.Clean(p.Path) == filepath.Clean(o.Path) }) {
+			return o.Path
+		}
+	}
+	return ""
 }
 
 // known wants every partition of the layout, with its file system, and none of ours.

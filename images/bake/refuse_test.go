@@ -23,7 +23,8 @@ import (
 // refused bakes and wants an error, nothing written, and the base as it was.
 func refused(t *testing.T, j Job, want string) {
 	t.Helper()
-	before, err := os.Stat(j.Base)
+	base := strings.TrimSuffix(j.Base, ".missing")
+	before, err := os.Stat(base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func refused(t *testing.T, j Job, want string) {
 	if left, err := os.ReadDir(filepath.Dir(j.Outputs[0].Path)); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
-	if after, err := os.Stat(j.Base); err != nil || after.ModTime() != before.ModTime() {
+	if after, err := os.Stat(base); err != nil || after.ModTime() != before.ModTime() {
 		t.Errorf("the base was written to: %v", err)
 	}
 }
@@ -93,6 +94,9 @@ func TestBadJobs(t *testing.T) {
 		"platform": {func(j *Job) { j.Platform = "scaleway" }, "take the image of the platform"},
 		"time":     {func(j *Job) { j.Time = 0 }, "at least 1 second after 1970"},
 		"size":     {func(j *Job) { j.Size = 1 << 20 }, "the size of the disk must be a multiple of 512 and at least"},
+		"no base":  {func(j *Job) { j.Base += ".missing" }, "no such file"},
+		"itself":   {func(j *Job) { j.Outputs[1].Path = j.Base }, "is the base, or another output"},
+		"twice":    {func(j *Job) { j.Outputs[1].Path = j.Outputs[0].Path }, "is the base, or another output"},
 		"format":   {func(j *Job) { j.Outputs[0].Format = "vmdk" }, `there is no image format "vmdk"`},
 		"too big":  {func(j *Job) { j.Config = bytes.Repeat([]byte("payload "), 9<<20) }, `partition 6 "OEM": `},
 		"changing": {func(j *Job) { j.Files[0].Size++ }, "it has not the 2800001 bytes it was said to have"},
@@ -124,6 +128,16 @@ func TestFullDisk(t *testing.T) {
 		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 			t.Errorf("left: %v, %v", left, err)
 		}
+	}
+	// The base is unpacked there, too.
+	packed := filepath.Join(t.TempDir(), "base.gz")
+	if err := os.WriteFile(packed, []byte(run(t, "gzip", "-1", "-c", base)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j := job(t, Flatcar, packed)
+	j.Outputs = []Output{{filepath.Join(dir, "disk"), disk.Zstd, 0o600}}
+	if _, err := Bake(context.Background(), j); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "free some space") {
+		t.Errorf("unpacking: %v", err)
 	}
 }
 

@@ -27,7 +27,6 @@ type placed struct {
 	pieces     []sparse.Piece // data
 	extents    []item         // of data
 	sums       []item
-	nodes      []sparse.Piece
 }
 
 // Content is the file system with what was added, in as many bytes as before.
