@@ -48,13 +48,13 @@ func once(t testing.TB, name string, make func() string) string {
 	return kept.paths[name]
 }
 
-// fixture is a partition of an image: as sgdisk is told, and what makes its contents.
+// fixture is a partition of an image: as sfdisk is told, and what makes its contents.
 type fixture struct {
 	number     int
 	label      string
 	kind, guid string
 	sectors    int64
-	attributes []int
+	attributes string                          // as sfdisk names them
 	fill       func(t testing.TB, path string) // gets a file of the partition's size
 }
 
@@ -83,18 +83,19 @@ func truncated(t testing.TB, path string, size int64) {
 func assemble(t testing.TB, diskGUID string, start int64, parts []fixture) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "base.img")
-	args := []string{"-a", "1", "-U", diskGUID}
+	// sfdisk waits for this file alone, sgdisk for every disk of the machine.
+	script := "label: gpt\nlabel-id: " + diskGUID + "\nunit: sectors\nfirst-lba: 34\n\n"
 	at := start
 	var pieces []sparse.Piece
 	for _, p := range parts {
-		n := fmt.Sprint(p.number)
-		args = append(args, "-n", fmt.Sprintf("%s:%d:%d", n, at, at+p.sectors-1), "-t", n+":"+p.kind, "-c", n+":"+p.label)
+		script += fmt.Sprintf("%d : start=%d, size=%d, type=%s, name=%q", p.number, at, p.sectors, p.kind, p.label)
 		if p.guid != "" {
-			args = append(args, "-u", n+":"+p.guid)
+			script += ", uuid=" + p.guid
 		}
-		for _, a := range p.attributes {
-			args = append(args, "-A", fmt.Sprintf("%s:set:%d", n, a))
+		if p.attributes != "" {
+			script += fmt.Sprintf(", attrs=%q", p.attributes)
 		}
+		script += "\n"
 		file := filepath.Join(t.TempDir(), "part")
 		truncated(t, file, p.sectors*512)
 		if p.fill != nil {
@@ -113,7 +114,11 @@ func assemble(t testing.TB, diskGUID string, start int64, parts []fixture) strin
 		at += p.sectors
 	}
 	truncated(t, path, (at+2048)*512)
-	run(t, "sgdisk", append(args, path)...)
+	cmd := exec.Command(testtool.Path(t, "sfdisk"), "-q", path)
+	cmd.Stdin = strings.NewReader(script)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("sfdisk: %v\n%s\n%s", err, out, script)
+	}
 	out, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -210,16 +215,16 @@ func flatcarWith(t testing.TB, s sizes, firstBoot bool) string {
 	efi, usr, oem, root := s[0], s[1], s[2], s[3]
 	oemFiles := folder(t, map[string]string{"grub.cfg": grubCfg, "oem-release": "ID=scaleway\n", "sysext/oem-scaleway.raw": strings.Repeat("sysext ", 30000)})
 	return assemble(t, "00000000-0000-0000-0000-000000000001", 4096, []fixture{
-		{1, "EFI-SYSTEM", typeESP, "", efi, nil, esp("EFI-SYSTEM", firstBoot)},
-		{2, "BIOS-BOOT", "21686148-6449-6E6F-744E-656564454649", "", 4096, nil, noise(2, 60000)},
-		{3, "USR-A", typeFlatcar, "7130c94a-213a-4e5a-8e26-6cce9662f132", usr, []int{48, 56}, noise(3, 5<<20)},
-		{4, "USR-B", typeFlatcar, "e03dd35c-7c2d-4a47-b3fe-27f15780a57c", usr, nil, nil},
-		{6, "OEM", typeLinux, "", oem, nil, func(t testing.TB, path string) {
+		{1, "EFI-SYSTEM", typeESP, "", efi, "", esp("EFI-SYSTEM", firstBoot)},
+		{2, "BIOS-BOOT", "21686148-6449-6E6F-744E-656564454649", "", 4096, "", noise(2, 60000)},
+		{3, "USR-A", typeFlatcar, "7130c94a-213a-4e5a-8e26-6cce9662f132", usr, "GUID:48,56", noise(3, 5<<20)},
+		{4, "USR-B", typeFlatcar, "e03dd35c-7c2d-4a47-b3fe-27f15780a57c", usr, "", nil},
+		{6, "OEM", typeLinux, "", oem, "", func(t testing.TB, path string) {
 			run(t, "mkfs.btrfs", "-q", "--mixed", "-m", "single", "-d", "single", "--byte-count", fmt.Sprint(oem*512), "--label", "OEM", "--rootdir", oemFiles, path)
 			truncated(t, path, oem*512)
 		}},
-		{7, "OEM-CONFIG", "c95dc21a-df0e-4340-8d7b-26cbfa9a03e0", "", 131072, nil, nil},
-		{9, "ROOT", typeFlatcarR, "", root, nil, mkfs("mke2fs", "-q", "-t", "ext4", "-b", "4096", "-L", "ROOT", "-E", "lazy_itable_init=1,lazy_journal_init=1")},
+		{7, "OEM-CONFIG", "c95dc21a-df0e-4340-8d7b-26cbfa9a03e0", "", 131072, "", nil},
+		{9, "ROOT", typeFlatcarR, "", root, "", mkfs("mke2fs", "-q", "-t", "ext4", "-b", "4096", "-L", "ROOT", "-E", "lazy_itable_init=1,lazy_journal_init=1")},
 	})
 }
 
@@ -248,11 +253,11 @@ func coreos(t testing.TB, more map[string]string, less ...string) string {
 	}
 	boot := folder(t, files)
 	return assemble(t, "00000000-0000-4000-a000-000000000001", 2048, []fixture{
-		{1, "BIOS-BOOT", "21686148-6449-6E6F-744E-656564454649", "", 2048, []int{2}, noise(2, 60000)},
-		{2, "EFI-SYSTEM", typeESP, "", 127 * 2048, nil, esp("EFI-SYSTEM", false)},
-		{3, "boot", typeBoot, "", 384 * 2048, nil, mkfs("mke2fs", "-q", "-t", "ext4", "-O", "metadata_csum,metadata_csum_seed", "-L", "boot",
+		{1, "BIOS-BOOT", "21686148-6449-6E6F-744E-656564454649", "", 2048, "LegacyBIOSBootable", noise(2, 60000)},
+		{2, "EFI-SYSTEM", typeESP, "", 127 * 2048, "", esp("EFI-SYSTEM", false)},
+		{3, "boot", typeBoot, "", 384 * 2048, "", mkfs("mke2fs", "-q", "-t", "ext4", "-O", "metadata_csum,metadata_csum_seed", "-L", "boot",
 			"-U", "96d15588-3596-4b3c-adca-a2ff7279ea63", "-E", "root_owner=0:0", "-d", boot)},
-		{4, "root", typeRootX86, "", 512 * 2048, nil, func(t testing.TB, path string) {
+		{4, "root", typeRootX86, "", 512 * 2048, "", func(t testing.TB, path string) {
 			root := once(t, "xfs", func() string {
 				run(t, "mkfs.xfs", "-q", "-L", "root", "-m", "uuid=910678ff-f77e-4a7d-8d53-86f2ac47a823", path)
 				return path
@@ -266,8 +271,8 @@ func coreos(t testing.TB, more map[string]string, less ...string) string {
 func debian(t testing.TB) string {
 	t.Helper()
 	return assemble(t, "5DC1A2F3-6E7E-4E41-8E60-A5E5F2B2B5A1", 2048, []fixture{
-		{14, "", "21686148-6449-6E6F-744E-656564454649", "", 6144, nil, noise(14, 60000)},
-		{15, "", typeESP, "", 253952, nil, mkfs("mkfs.vfat", "-n", "ESP")},
-		{1, "", typeRootX86, "", 1024 * 2048, nil, mkfs("mke2fs", "-q", "-t", "ext4", "-d", folder(t, map[string]string{"etc/debian_version": "13.1\n"}))},
+		{14, "", "21686148-6449-6E6F-744E-656564454649", "", 6144, "", noise(14, 60000)},
+		{15, "", typeESP, "", 253952, "", mkfs("mkfs.vfat", "-n", "ESP")},
+		{1, "", typeRootX86, "", 1024 * 2048, "", mkfs("mke2fs", "-q", "-t", "ext4", "-d", folder(t, map[string]string{"etc/debian_version": "13.1\n"}))},
 	})
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/imgforge/imgforge/images"
 	"github.com/imgforge/imgforge/images/disk"
+	"github.com/imgforge/imgforge/images/gpt"
 	"github.com/imgforge/imgforge/internal/testtool"
 )
 
@@ -46,12 +47,11 @@ func refused(t *testing.T, j Job, want string) {
 // What is not an image of its kind, or was booted, or baked, is refused untouched.
 func TestRefused(t *testing.T) {
 	fresh := flatcar(t, small())
-	sg := func(args ...string) string {
-		path := filepath.Join(t.TempDir(), "changed")
-		run(t, "cp", "--sparse=always", "--no-preserve=mode", fresh, path)
-		run(t, "sgdisk", append(args, path)...)
-		return path
-	}
+	with := func(entries ...gpt.Entry) string { return changed(t, fresh, entries...) }
+	oem, spare, root := entry(t, fresh, "OEM"), entry(t, fresh, "OEM-CONFIG"), entry(t, fresh, "ROOT")
+	named := func(e gpt.Entry, label string) gpt.Entry { e.Label = label; return e }
+	typed := func(e gpt.Entry, other gpt.Entry) gpt.Entry { e.Type = other.Type; return e }
+	behind := gpt.Entry{Number: 11, Type: oem.Type, GUID: gpt.DerivedGUID("x"), First: root.Last + 1, Last: root.Last + 8, Label: "data"}
 	for name, tc := range map[string]struct {
 		kind Kind
 		base string
@@ -59,11 +59,11 @@ func TestRefused(t *testing.T) {
 	}{
 		"another distribution": {FCOS, fresh, `it is not an image of kind fcos: there is no partition labelled "boot"; there are 1 "EFI-SYSTEM", 2 "BIOS-BOOT"`},
 		"no root type":         {Debian, fresh, "ambiguous"},
-		"label gone":           {Flatcar, sg("-c", "6:OME"), `there is no partition labelled "OEM"`},
-		"label twice":          {Flatcar, sg("-c", "7:OEM"), `partitions 6 and 7 are both labelled "OEM"`},
-		"other type":           {Flatcar, sg("-t", "9:8300"), `partition 9 "ROOT" has type 0FC63DAF-8483-4772-8E79-3D69D8477DE4, not 3884DD41`},
-		"other file system":    {Flatcar, sg("-c", "6:x", "-c", "7:OEM", "-t", "7:8300"), `partition 7 "OEM": it holds no known file system, not btrfs or ext4`},
-		"behind root":          {Flatcar, sg("-a", "1", "-n", "11:696400:697000", "-c", "11:data"), `partition 11 "data" lies behind the root partition 9 "ROOT"`},
+		"label gone":           {Flatcar, with(named(oem, "OME")), `there is no partition labelled "OEM"`},
+		"label twice":          {Flatcar, with(named(spare, "OEM")), `partitions 6 and 7 are both labelled "OEM"`},
+		"other type":           {Flatcar, with(typed(root, oem)), `partition 9 "ROOT" has type 0FC63DAF-8483-4772-8E79-3D69D8477DE4, not 3884DD41`},
+		"other file system":    {Flatcar, with(named(oem, "x"), typed(named(spare, "OEM"), oem)), `partition 7 "OEM": it holds no known file system, not btrfs or ext4`},
+		"behind root":          {Flatcar, with(behind), `partition 11 "data" lies behind the root partition 9 "ROOT"`},
 		"booted":               {Flatcar, flatcarWith(t, small(), false), "flatcar/first_boot is missing: the image was booted"},
 		"booted CoreOS":        {FCOS, coreos(t, nil, "ignition.firstboot"), "/ignition.firstboot is missing: the image was booted"},
 		"baked CoreOS":         {FCOS, coreos(t, map[string]string{"ignition/config.ign": "{}"}), "/ignition/config.ign is there already"},
@@ -81,6 +81,42 @@ func TestRefused(t *testing.T) {
 			refused(t, j, tc.want)
 		})
 	}
+}
+
+// entry is a partition of an image.
+func entry(t *testing.T, path, label string) gpt.Entry {
+	t.Helper()
+	e, err := open(t, path).Labelled(label)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// changed is a copy of an image with other entries in its partition table.
+func changed(t *testing.T, from string, entries ...gpt.Entry) string {
+	t.Helper()
+	o := open(t, from)
+	path := filepath.Join(t.TempDir(), "changed")
+	run(t, "cp", "--sparse=always", "--no-preserve=mode", from, path)
+	for _, e := range entries {
+		if err := o.Set(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	array, arrayAt := o.Array()
+	back, backAt := o.Back()
+	for at, data := range map[int64][]byte{0: o.Front(), arrayAt: array, backAt: back} {
+		if _, err := f.WriteAt(data, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
 }
 
 func TestBadJobs(t *testing.T) {
