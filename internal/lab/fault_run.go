@@ -164,7 +164,7 @@ func (s *series) bouts(ctx context.Context, r *ring) {
 		row := s.row(f, &FaultRow{})
 		whole := r.show(ctx, f, row)
 		if ctx.Err() != nil {
-			return // it was interrupted, and shows nothing
+			return
 		}
 		s.rest = s.rest[1:]
 		s.out.keep(row, s.all)

@@ -23,6 +23,9 @@ func (r *ring) show(ctx context.Context, f Fault, row *FaultRow) (whole bool) {
 	if err == nil {
 		whole, err = b.happen(ctx, f)
 	}
+	if ctx.Err() != nil {
+		return false // it was interrupted, and shows nothing
+	}
 	row.Acknowledged = r.ledger.acknowledged()
 	row.During = row.Acknowledged - before
 	row.Seconds = time.Since(row.At).Seconds()
@@ -57,6 +60,9 @@ func (b *bout) happen(ctx context.Context, f Fault) (whole bool, err error) {
 	bounded, cancel := context.WithTimeout(ctx, boundFault)
 	b.row.Evidence, err = f.Do(bounded, b)
 	cancel()
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
 	whole, wholeErr := b.back(ctx)
 	b.measure(f)
 	_, judged := b.judge(ctx)
