@@ -26,10 +26,12 @@ func pins() map[string]pin {
 		"containerd-shim-runc-v2": {module: "containerd", pkg: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"},
 		"pause":                   {module: "pause", pkg: "."},
 
-		"etcd":         {module: "etcd", pkg: "go.etcd.io/etcd/server/v3"},
-		"etcd-3.7":     {module: "etcd-next", pkg: "go.etcd.io/etcd/server/v3"},
-		"etcdctl":      {module: "etcd", pkg: "go.etcd.io/etcd/etcdctl/v3"},
-		"k8s-strict":   {module: "k8s-strict", pkg: "."},
+		"etcd":       {module: "etcd", pkg: "go.etcd.io/etcd/server/v3"},
+		"etcd-3.7":   {module: "etcd-next", pkg: "go.etcd.io/etcd/server/v3"},
+		"etcdctl":    {module: "etcd", pkg: "go.etcd.io/etcd/etcdctl/v3"},
+		"k8s-strict": {module: "k8s-strict", pkg: "."},
+		// An S3 server that keeps objects as files.
+		"versitygw":    {module: "versitygw", pkg: "github.com/versity/versitygw/cmd/versitygw"},
 		"wireguard-go": {module: "wireguard", pkg: "golang.zx2c4.com/wireguard"},
 
 		// Its UDP backend is C. Linked into the program, since its image holds no libraries for it.

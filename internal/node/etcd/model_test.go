@@ -55,9 +55,10 @@ type machine struct {
 	past                 Past
 	added                uint8
 	placed, placedFor    uint8 // placedFor: the version whose members the manifest lists
-	answers              [masters]State
-	asked                [masters]bool
-	view                 uint8 // 1 + version of the list it was shown, 0 for none
+	kin
+	answers [masters]State
+	asked   [masters]bool
+	view    uint8 // 1 + version of the list it was shown, 0 for none
 }
 
 // world is one state of the model.
@@ -71,6 +72,8 @@ type world struct {
 	faults    uint8 // left
 	founded   bool
 	old       bool // etcd 3.6 rather than 3.7
+	restore   bool // payloads name a snapshot
+	abandon   bool // and give up what is left of the first cluster
 }
 
 // flaw is a state that must not be.
@@ -103,7 +106,7 @@ func (w *world) leads(i int) bool {
 	votes := 0
 	for j := range masters {
 		o := w.m[j]
-		if w.runs(j) && w.sees(i, j) && c[j] != 0 && c[j].id() == o.id && c[j]&isLearner == 0 &&
+		if w.runs(j) && w.sees(i, j) && c[j] != 0 && c[j].id() == o.id && c[j]&isLearner == 0 && o.line == me.line &&
 			(o.history == 0 || o.history == me.history && o.version <= me.version) {
 			votes++
 		}
@@ -130,10 +133,12 @@ func (w *world) elect(i int) (leader int, ok bool) {
 				panic(flaw(fmt.Sprintf("a second cluster begins at %d while %d has data of the first", leader+1, j+1)))
 			}
 		}
-		if w.founded {
+		w.alone(leader)
+		if w.founded && l.line == 0 {
 			panic(flaw("a payload that says founded made a cluster"))
 		}
 		w.history++
+		w.forgetViews()
 		w.committed, l.history, l.version = 0, w.history, 0
 		w.configs = [versions]configuration{{1, 2, 3}}
 	}
@@ -148,7 +153,7 @@ func (w *world) elect(i int) (leader int, ok bool) {
 func (w *world) spread(leader int) {
 	c := &w.configs[w.committed]
 	for j := range masters {
-		if w.runs(j) && w.sees(leader, j) && c[j] != 0 && c[j].id() == w.m[j].id {
+		if w.runs(j) && w.sees(leader, j) && c[j] != 0 && c[j].id() == w.m[j].id && w.m[j].line == w.m[leader].line {
 			w.m[j].history, w.m[j].version = w.history, w.committed
 			c[j] |= isStarted
 		}
@@ -191,8 +196,9 @@ func (w *world) entries(version uint8) (out []Entry) {
 
 // says is what a machine answers when asked now.
 func (w *world) says(i int) State {
-	p := presence{past: w.m[i].past, serving: w.runs(i)}
-	p.disk.Held = w.m[i].held
+	m := &w.m[i]
+	p := presence{past: m.recalls(m.own()), serving: w.runs(i), waits: w.restore && m.candidate == 0}
+	p.disk.Held = m.held
 	return p.state()
 }
 
@@ -203,7 +209,8 @@ func (w *world) ask(i, j int) {
 	if !w.sees(i, j) {
 		return
 	}
-	m.answers[j] = w.says(j)
+	m.answers[j], m.lines[j] = w.says(j), w.m[j].own()
+	m.offers[j] = w.m[j].held == Nothing && w.m[j].candidate > 0
 	w.list(i, j)
 }
 
@@ -214,7 +221,7 @@ func (w *world) list(i, j int) {
 	}
 	if leader, ok := w.elect(j); ok {
 		if p := w.configs[w.committed][j]; p.id() == w.m[j].id && p&isLearner == 0 && w.sees(j, leader) {
-			w.m[i].view = w.committed + 1
+			w.m[i].view, w.m[i].viewed = w.committed+1, w.m[j].line
 		}
 	}
 }
@@ -223,9 +230,14 @@ const modelCluster = ID(77)
 
 func (w *world) observation(i int) Observation {
 	m := &w.m[i]
-	o := Observation{Self: modelSlot(i), Founding: modelCluster, Founded: w.founded, Past: m.past, Added: ID(m.added), Serving: w.runs(i)}
+	line, strange := m.about()
+	o := Observation{Self: modelSlot(i), Founding: modelCluster + ID(line), Founded: w.founded, Past: m.recalls(line), Added: ID(m.added), Serving: w.runs(i),
+		Restore: w.restore, Restored: line > 0 && m.candidate == line, Stuck: true, Strange: strange}
+	if w.abandon {
+		o.Abandon = modelCluster
+	}
 	if m.held == Data {
-		o.Disk = Disk{Held: Data, Member: ID(m.id), Cluster: modelCluster}
+		o.Disk = Disk{Held: Data, Member: ID(m.id), Cluster: modelCluster + ID(m.line)}
 	} else {
 		o.Disk.Held = m.held
 	}
@@ -233,13 +245,13 @@ func (w *world) observation(i int) Observation {
 		if j == i {
 			continue
 		}
-		p := Peer{Slot: modelSlot(j), State: m.answers[j], Founding: modelCluster}
+		p := Peer{Slot: modelSlot(j), State: m.answers[j], Founding: modelCluster + ID(m.lines[j]), Candidate: m.offers[j]}
 		if p.holds() {
-			p.Cluster = modelCluster
+			p.Cluster = p.Founding
 		}
 		o.Others = append(o.Others, p)
 	}
-	if m.view > 0 {
+	if m.view > 0 && m.viewed == line {
 		o.View = View{Known: true, Quorum: true, Entries: w.entries(m.view - 1), Minor: 7}
 		if w.old {
 			o.View.Minor = 6
@@ -269,11 +281,13 @@ type observed struct {
 	machine      machine
 	list, listed configuration
 	founded, old bool
+	abandon      bool
+	restore      bool
 }
 
 func (w *world) decide(i int, by mind) Decision {
 	m := w.m[i]
-	key := observed{slot: i, machine: m, founded: w.founded, old: w.old}
+	key := observed{slot: i, machine: m, founded: w.founded, old: w.old, restore: w.restore, abandon: w.abandon}
 	key.machine.view, key.machine.placedFor, key.machine.version = min(m.view, 1), 0, 0
 	if m.view > 0 {
 		key.list = w.configs[m.view-1]
@@ -293,24 +307,35 @@ func (w *world) decide(i int, by mind) Decision {
 // killed as soon as the world has changed, before it notes what it did.
 func (w *world) act(i int, dies bool, by mind) Decision {
 	m := &w.m[i]
-	if m.held != Nothing {
-		m.past, m.added = Member, 0
-	}
 	w.list(i, i)
+	line, _ := m.about()
+	if m.held != Nothing {
+		m.remembers(line)
+	}
 	d := w.decide(i, by)
 	shown := m.view
-	m.answers, m.asked, m.view = [masters]State{}, [masters]bool{}, 0
+	m.clear()
+	switch d.Action {
+	case Agree, GiveUp, Stop, RemoveStale, AddLearner, Promote:
+		m.pastLine = line // what is noted is of that cluster
+	}
 	switch d.Action {
 	case Agree:
 		m.past = Agreed
 	case Found:
-		m.placed = placedFounder
+		if m.placed = placedFounder; line > 0 {
+			m.placed, m.held, m.id, m.history, m.version, m.line = placedNothing, Data, uint8(i+1), 0, 0, line
+		}
+	case Fetch:
+		w.fetch(i)
+	case GiveUp:
+		m.placed, m.past, m.added = placedNothing, GivenUp, 0
 	case Start:
 		m.placed = placedSettled
 	case StartAsLearner:
 		m.placed, m.placedFor = placedLearner, shown-1
 	case SetAside:
-		m.held, m.id, m.history, m.version = Nothing, 0, 0, 0
+		m.held, m.id, m.history, m.version, m.line = Nothing, 0, 0, 0, 0
 	case Stop:
 		m.placed, m.past, m.added = placedNothing, Member, 0
 	case RemoveStale, AddLearner, Promote:
@@ -382,7 +407,7 @@ func (w *world) kubelet(i int) bool {
 				}
 			}
 		}
-		m.held, m.id, m.history, m.version = Data, uint8(i+1), 0, 0
+		m.held, m.id, m.history, m.version, m.line = Data, uint8(i+1), 0, 0, 0
 		return true
 	case placedLearner:
 		for j := range masters {
@@ -395,7 +420,7 @@ func (w *world) kubelet(i int) bool {
 					return false // the members are not those it was told
 				}
 			}
-			m.held, m.id, m.history, m.version = Data, c[i].id(), w.m[j].history, 0
+			m.held, m.id, m.history, m.version, m.line = Data, c[i].id(), w.m[j].history, 0, w.m[j].line
 			return true
 		}
 	}
@@ -405,7 +430,8 @@ func (w *world) kubelet(i int) bool {
 // reboot ends everything on a machine; what stays is on its disks.
 func (w *world) reboot(i int) {
 	m := &w.m[i]
-	m.answers, m.asked, m.view, m.up = [masters]State{}, [masters]bool{}, 0, false
+	m.clear()
+	m.up = false
 }
 
 // boot runs the guard, then the kubelet and the helper.
@@ -414,8 +440,10 @@ func (w *world) boot(i int) {
 	m.up = true
 	switch {
 	case m.placed == placedNothing:
+	case m.held == Data && m.recalls(m.line) == GivenUp:
+		m.placed, m.placedFor = placedNothing, 0
 	case m.held == Data:
-		m.placed, m.placedFor, m.past, m.added = placedSettled, 0, Member, 0
+		m.placed, m.placedFor, m.past, m.added, m.pastLine = placedSettled, 0, Member, 0, m.line
 	default:
 		m.placed, m.placedFor = placedNothing, 0
 	}
@@ -424,7 +452,7 @@ func (w *world) boot(i int) {
 // loseData empties the data folder, and with it the mark that lies there.
 func (w *world) loseData(i int) {
 	m := &w.m[i]
-	m.held, m.id, m.history, m.version, m.added = Nothing, 0, 0, 0, 0
+	m.held, m.id, m.history, m.version, m.added, m.line = Nothing, 0, 0, 0, 0, 0
 	if m.past != Never {
 		m.past = Member
 	}
@@ -433,8 +461,12 @@ func (w *world) loseData(i int) {
 // damage leaves data that nobody can read.
 func (w *world) damage(i int) {
 	m := &w.m[i]
-	m.held, m.id, m.history, m.version = Damaged, 0, 0, 0
+	m.held, m.id, m.history, m.version, m.line = Damaged, 0, 0, 0, 0
 }
 
 // wipe puts a new machine in the place of one.
-func (w *world) wipe(i int) { w.m[i] = machine{} }
+func (w *world) wipe(i int) {
+	source := w.m[i].source
+	w.m[i] = machine{}
+	w.m[i].source = source
+}

@@ -161,7 +161,7 @@ func search(b bounds, decide func(Observation) Decision, visit func(n int, w wor
 		for e := range all {
 			next := queue[at]
 			happened, why := attempt(func() bool { return all[e].do(&next) })
-			if why == "" && happened && next.history <= 1 { // a second history after all of the first is gone is a new life
+			if why == "" && happened && next.history <= max(1, first.history+1) { // a second history after all of the first is gone is a new life
 				next.order()
 				next.plain()
 				if _, known := seen[next]; known {
@@ -258,7 +258,7 @@ func (w *world) converge(by mind) bool {
 // check is what must hold in every state: from each that a person need not mend,
 // the masters find their way.
 func check(n int, w world, by mind) {
-	if n%25 != 0 {
+	if n%25 != 0 || w.restore {
 		return // the way is long; a part of the states shows it
 	}
 	if w.recoverable() && !w.converge(by) {

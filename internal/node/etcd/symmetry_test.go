@@ -13,7 +13,10 @@ func (w *world) order() {
 		for _, v := range []uint8{uint8(m.held), uint8(m.past), m.placed, min(m.view, 1), min(m.history, 1)} {
 			r = r<<8 | uint64(v)
 		}
-		if m.up {
+		for _, v := range []uint8{m.line, m.candidate, m.source, m.pastLine} {
+			r = r<<2 | uint64(v)
+		}
+		if r <<= 1; m.up {
 			r++
 		}
 		if m.history > 0 {
@@ -42,6 +45,7 @@ func (w *world) order() {
 		m.id, m.added = id(m.id), id(m.added)
 		for j, other := range at {
 			m.answers[j], m.asked[j] = old.m[before].answers[other], old.m[before].asked[other]
+			m.lines[j], m.offers[j] = old.m[before].lines[other], old.m[before].offers[other]
 		}
 		w.m[now] = m
 		for v := range w.configs {
@@ -64,6 +68,9 @@ func (w *world) plain() {
 			m.placedFor = 0
 		}
 		for j := range m.answers {
+			if w.restore {
+				break // who has data of what matters
+			}
 			switch {
 			case m.held == Data: // it looks at the list alone
 				m.answers[j] = Silent
