@@ -95,7 +95,7 @@ func (w *addressWatch) moves(begun time.Time) (list []Measure) {
 }
 
 // movesOf is how long after the begin another node had an address for the first time,
-// and for how long more than one had it.
+// and for how long none had it, and more than one.
 func movesOf(what string, seen []sighting, begun time.Time) (list []Measure) {
 	before := seen[0].holders
 	for _, s := range seen {
@@ -103,7 +103,7 @@ func movesOf(what string, seen []sighting, begun time.Time) (list []Measure) {
 			before = s.holders
 		}
 	}
-	moved, twice := false, time.Duration(0)
+	moved, nowhere, twice := false, time.Duration(0), time.Duration(0)
 	for i, s := range seen {
 		if !s.at.After(begun) {
 			continue
@@ -113,13 +113,20 @@ func movesOf(what string, seen []sighting, begun time.Time) (list []Measure) {
 			moved = true
 			list = append(list, Measure{What: fmt.Sprintf("%s moved from %s to %s", what, strings.Join(before, " and "), s.holders[other]), Seconds: s.at.Sub(begun).Seconds(), Aim: aimMove})
 		}
-		if len(s.holders) > 1 {
-			until := time.Now()
-			if i+1 < len(seen) {
-				until = seen[i+1].at
-			}
+		until := time.Now()
+		if i+1 < len(seen) {
+			until = seen[i+1].at
+		}
+		switch len(s.holders) {
+		case 0:
+			nowhere += until.Sub(s.at)
+		case 1:
+		default:
 			twice += until.Sub(s.at)
 		}
+	}
+	if nowhere > 0 {
+		list = append(list, Measure{What: what + " at no node", Seconds: nowhere.Seconds()})
 	}
 	if twice > 0 {
 		list = append(list, Measure{What: what + " at more than one node", Seconds: twice.Seconds()})

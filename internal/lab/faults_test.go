@@ -148,8 +148,8 @@ func TestAddressMoves(t *testing.T) {
 		want []Measure
 	}{
 		{"stays", []sighting{at(-1, "a")}, nil},
-		{"moves at once", []sighting{at(-1, "a"), at(0.1), at(1.5, "b")}, []Measure{{"it moved from a to b", 1.5, 3}}},
-		{"comes back", []sighting{at(-1, "a"), at(0.1), at(0.5, "a")}, nil},
+		{"moves at once", []sighting{at(-1, "a"), at(0.5), at(1.5, "b")}, []Measure{{"it moved from a to b", 1.5, 3}, {"it at no node", 1, 0}}},
+		{"comes back", []sighting{at(-1, "a"), at(1), at(1.5, "a")}, []Measure{{"it at no node", 0.5, 0}}},
 		{"two have it", []sighting{at(-1, "a"), at(2, "a", "b"), at(6, "b")}, []Measure{{"it moved from a to b", 2, 3}, {"it at more than one node", 4, 0}}},
 		{"moved before", []sighting{at(-2, "a"), at(-1, "b")}, nil},
 	} {
