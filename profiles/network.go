@@ -26,6 +26,7 @@ func networkParts() []part {
 		{name: "mesh", shared: sharedMesh, own: ownMesh},
 		{name: "haproxy", shared: sharedHAProxy},
 		{name: "keepalived", shared: sharedKeepalived, own: ownKeepalived},
+		{name: "public address", shared: sharedPublicIP},
 	}
 }
 

@@ -2,11 +2,15 @@ package bootcode
 
 // Codes of the endpoint.
 const (
-	EndpointDown     = 801
-	ProxyDown        = 802
-	CheckUnable      = 803
-	NotifyUnknown    = 804
-	NotifyUnrecorded = 805
+	EndpointDown      = 801
+	ProxyDown         = 802
+	CheckUnable       = 803
+	NotifyUnknown     = 804
+	NotifyUnrecorded  = 805
+	PublicIPUnmoved   = 806
+	PublicIPRefused   = 807
+	PublicIPElsewhere = 808
+	PublicIPUnable    = 809
 )
 
 var endpointCodes = [...]Code{
@@ -25,4 +29,16 @@ var endpointCodes = [...]Code{
 	{NotifyUnrecorded, "notify-unrecorded", "endpoint", true,
 		"a change of the floating address could not be recorded, so the status of this node is stale; the address itself is not affected",
 		"make /run/imgforge writable for keepalived"},
+	{PublicIPUnmoved, "public-ip-unmoved", "public-ip", true,
+		"the provider did not say where the public address is, or did not move it; this is tried again for as long as this node is to have it",
+		"nothing, when this lasts seconds; otherwise whether this node reaches the provider's API (egress, DNS, proxy) and its metadata service"},
+	{PublicIPRefused, "public-ip-refused", "public-ip", false,
+		"the provider refuses to move the public address, so it does not follow the master",
+		"make a key that may change instances in the project and zone of the address, set it with imgforge secret set under the name that platform.scaleway.publicIPKeyRef gives, and give the proxies their new payload; until then attach the address by hand"},
+	{PublicIPElsewhere, "public-ip-elsewhere", "public-ip", true,
+		"the public address is attached to a server that is none of this cluster's proxies, and is left there",
+		"detach it from that server, and the master takes it; or restart imgforge-node.service on the master"},
+	{PublicIPUnable, "public-ip-unable", "public-ip", false,
+		"what says which public address to move, and with which key, cannot be read",
+		"give this proxy a payload of this imgforge"},
 }

@@ -259,6 +259,9 @@ func (a *App) SecretList(src Source) ([]string, error) {
 		ask(b.AccessKeyRef, "etcd.snapshot.s3")
 		ask(b.SecretKeyRef, "etcd.snapshot.s3")
 	}
+	if c.spec.Platform.Provider == "scaleway" {
+		ask(c.spec.Platform.Scaleway.PublicIPKeyRef, "platform.scaleway")
+	}
 	for _, name := range have {
 		if !slices.Contains(asked, name) {
 			name += " (nothing in " + c.file + " asks for it)"

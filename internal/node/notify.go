@@ -22,7 +22,8 @@ type VRRP struct {
 }
 
 // Notify records what keepalived tells its notify hook: TYPE NAME STATE [PRIORITY].
-// It does nothing else: the address itself is keepalived's business.
+// It does nothing else: the address itself is keepalived's business, and where a
+// provider has to move it too, the running helper sees what is recorded here.
 func Notify(root string, args []string) error {
 	v, err := parseNotify(args)
 	if err != nil {

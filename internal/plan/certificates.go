@@ -174,6 +174,9 @@ func userKeys(c *spec.Cluster, f Facts, r *report.Report) []Key {
 		ask(b.AccessKeyRef, "etcd.snapshot.s3.accessKeyRef")
 		ask(b.SecretKeyRef, "etcd.snapshot.s3.secretKeyRef")
 	}
+	if c.Platform.Provider == "scaleway" {
+		ask(c.Platform.Scaleway.PublicIPKeyRef, "platform.scaleway.publicIPKeyRef")
+	}
 	slices.SortFunc(out, func(a, b Key) int { return cmp.Compare(a.ID, b.ID) })
 	return slices.Compact(out)
 }

@@ -156,7 +156,9 @@ type Scaleway struct {
 	Egress   string `json:"egress"` // publicIP | gateway | none
 	Image    string `json:"image,omitempty"`
 	RootSize int    `json:"rootSize"`
-	DataSize int    `json:"dataSize"`
+	// PublicIPKeyRef names the secret with which proxies move their role's address.
+	PublicIPKeyRef string `json:"publicIPKeyRef,omitempty"`
+	DataSize       int    `json:"dataSize"`
 }
 
 // Budget is a provider's limit on user-data.

@@ -101,10 +101,11 @@ type Platform struct {
 
 // Scaleway is what a server there is made of, besides its role's type.
 type Scaleway struct {
-	Egress   string `yaml:"egress" doc:"How nodes reach the internet. publicIP: each has a public address, behind a security group that lets nothing in; gateway: by the default route that a Public Gateway of yours announces in the private network; none: not at all." enum:"publicIP|gateway|none" default:"publicIP"`
-	Image    string `yaml:"image" doc:"Image of new servers: an ID in the zone, or a label of the marketplace." eg:"debian_bookworm"`
-	RootSize int    `yaml:"rootSize" doc:"Size of each server's root volume, in GB." default:"20" min:"10" max:"10000"`
-	DataSize int    `yaml:"dataSize" doc:"Size of each data volume (dataDisk of the role or node, and etcd.dataDisk), in GB." default:"50" min:"5" max:"10000"`
+	Egress         string `yaml:"egress" doc:"How nodes reach the internet. publicIP: each has a public address, behind a security group that lets nothing in; gateway: by the default route that a Public Gateway of yours announces in the private network; none: not at all." enum:"publicIP|gateway|none" default:"publicIP"`
+	Image          string `yaml:"image" doc:"Image of new servers: an ID in the zone, or a label of the marketplace." eg:"debian_bookworm"`
+	RootSize       int    `yaml:"rootSize" doc:"Size of each server's root volume, in GB." default:"20" min:"10" max:"10000"`
+	PublicIPKeyRef string `yaml:"publicIPKeyRef" doc:"Name of the secret with the secret key of an API key that may change the project's Instances; proxies, and nobody else, carry it and attach roles.proxy.publicIP to whichever of them VRRP makes master. Left out, the address does not follow." format:"secret" eg:"public-ip-key"`
+	DataSize       int    `yaml:"dataSize" doc:"Size of each data volume (dataDisk of the role or node, and etcd.dataDisk), in GB." default:"50" min:"5" max:"10000"`
 }
 
 // Roles are the three kinds of node.

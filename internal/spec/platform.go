@@ -20,6 +20,7 @@ func (k *check) platform() {
 	if k.src.has("platform.scaleway") && p != "scaleway" && p != "" {
 		k.warn("platform.scaleway", "has no effect on "+p, "remove it")
 	}
+	k.movesIP()
 	for _, r := range k.roles() {
 		k.installs(r.path+".rootDisk", r.RootDisk)
 		for i, n := range r.Nodes {
@@ -31,6 +32,24 @@ func (k *check) platform() {
 	}
 	if strings.HasPrefix(k.Artifacts.URL, "http://") {
 		k.warn("artifacts.url", "http shows everybody on the way what nodes fetch; hashes protect only its integrity", "write https")
+	}
+}
+
+// movesIP checks that proxies which are to move their address can.
+func (k *check) movesIP() {
+	const path = "platform.scaleway.publicIPKeyRef"
+	own := k.Platform.Scaleway
+	if own.PublicIPKeyRef == "" || k.Platform.Provider != "scaleway" {
+		return
+	}
+	if k.Roles.Proxy.PublicIP == "" && !k.src.doubtful("roles.proxy.publicIP") {
+		k.err(path, "there is no address to move", "write roles.proxy.publicIP as well, or remove it")
+	}
+	if k.Platform.Zone == "" && !k.src.doubtful("platform.zone") {
+		k.err(path, "an address moves within a zone, and none is named", "write platform.zone, as in fr-par-1")
+	}
+	if own.Egress == "none" {
+		k.err(path, "without a way out no proxy reaches the API that moves the address", "write egress: publicIP or gateway")
 	}
 }
 

@@ -55,6 +55,8 @@ type API struct {
 	servers    []*instance.Server
 	userData   map[string]map[string][]byte
 	mistakes   []string
+	moves      int // of flexible IPs
+	served     int // user-data that was read by its server
 }
 
 // New is an empty project.

@@ -182,10 +182,7 @@ func (a *API) setUserData(r *http.Request, s *instance.Server) (any, error) {
 	if err != nil || len(data) > maxUserData {
 		return nil, invalid("user_data", "is too long")
 	}
-	if a.userData[s.ID] == nil {
-		a.userData[s.ID] = map[string][]byte{}
-	}
-	a.userData[s.ID][r.PathValue("key")] = data
+	a.store(s, r.PathValue("key"), data)
 	return nil, nil
 }
 

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"encoding/json"
 	"net"
 	"net/http"
 	"slices"
@@ -103,6 +104,13 @@ func (a *API) handleIPs() {
 		}
 		return map[string]any{"ip": a.reserve(req.Tags)}, nil
 	})
+	a.handle("GET "+ips+"/{id}", func(r *http.Request) (any, error) {
+		i, ok := a.findIP(r.PathValue("id"))
+		if !ok {
+			return nil, unknown("IP", r.PathValue("id"))
+		}
+		return map[string]any{"ip": a.ips[i]}, nil
+	})
 	a.handle("PATCH "+ips+"/{id}", a.updateIP)
 	a.handle("DELETE "+ips+"/{id}", func(r *http.Request) (any, error) {
 		i, ok := find(a.ips, r.PathValue("id"), ipID)
@@ -125,26 +133,44 @@ func (a *API) reserve(tags []string) *instance.IP {
 // maxIPs is how many routed addresses one server may have.
 const maxIPs = 5
 
+// findIP looks one up by its ID or address: the API takes either.
+func (a *API) findIP(name string) (int, bool) {
+	return find(a.ips, name, func(ip *instance.IP) string {
+		if ip.Address.String() == name {
+			return name
+		}
+		return ip.ID
+	})
+}
+
 func (a *API) updateIP(r *http.Request) (any, error) {
 	var req struct {
-		Server *string   `json:"server"`
-		Tags   *[]string `json:"tags"`
+		Server json.RawMessage `json:"server"` // null detaches; nothing leaves it
+		Tags   *[]string       `json:"tags"`
 	}
 	if err := body(r, &req); err != nil {
 		return nil, err
 	}
-	i, ok := find(a.ips, r.PathValue("id"), ipID)
+	i, ok := a.findIP(r.PathValue("id"))
 	if !ok {
 		return nil, unknown("IP", r.PathValue("id"))
 	}
-	if req.Server != nil {
-		s, ok := find(a.servers, *req.Server, serverID)
+	to, err := nullable(req.Server)
+	if err != nil {
+		return nil, err
+	}
+	if string(req.Server) == "null" && a.ips[i].Server != nil {
+		a.ips[i].Server = nil
+		a.moves++
+	}
+	if to != "" && (a.ips[i].Server == nil || a.ips[i].Server.ID != to) {
+		s, ok := find(a.servers, to, serverID)
 		if !ok {
-			return nil, unknown("Instance", *req.Server)
+			return nil, unknown("Instance", to)
 		}
 		held := 0
 		for _, ip := range a.ips {
-			if ip.Server != nil && ip.Server.ID == *req.Server {
+			if ip.Server != nil && ip.Server.ID == to {
 				held++
 			}
 		}
@@ -152,6 +178,19 @@ func (a *API) updateIP(r *http.Request) (any, error) {
 			return nil, invalid("server", "has %d routed addresses already", held)
 		}
 		a.ips[i].Server = &instance.ServerSummary{ID: a.servers[s].ID, Name: a.servers[s].Name}
+		a.moves++
 	}
 	return map[string]any{"ip": a.ips[i]}, nil
+}
+
+// nullable is a text, or "" for null and for nothing.
+func nullable(raw json.RawMessage) (string, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return "", nil
+	}
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return "", invalid("server", "%v", err)
+	}
+	return text, nil
 }
