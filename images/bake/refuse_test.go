@@ -191,7 +191,7 @@ func TestKilled(t *testing.T) {
 	}
 	base, out := flatcar(t, small()), t.TempDir()
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestKilled$")
-	cmd.Env = append(os.Environ(), "IMGFORGE_TEST_BAKE="+base, "IMGFORGE_TEST_OUT="+out)
+	cmd.Env = append(os.Environ(), "IMGFORGE_TEST_BAKE="+base, "IMGFORGE_TEST_OUT="+out, "TMPDIR="+t.TempDir())
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
