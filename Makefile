@@ -15,7 +15,7 @@ RACE := ./internal/artifact/... ./internal/cli/... ./pki/...
 .PHONY: help build deps tools test race lint fuzz bench golden repro lab lab-vm lab-broken lab-docs lab-faults lab-faults-full clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build imgforge and imgforge-node, static, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/imgforge ./cmd/imgforge-node
