@@ -14,6 +14,7 @@ const (
 	NameDiffers     = 110
 	IdentityDamaged = 111
 	WipeIncomplete  = 112
+	UserDataStays   = 113
 )
 
 var claimCodes = [...]Code{
@@ -53,4 +54,7 @@ var claimCodes = [...]Code{
 	{WipeIncomplete, "wipe-incomplete", "claim", true,
 		"copies of the payload, with the keys in it, are left on this machine",
 		"restart the machine, which tries again; when they stay, remove the files named here from a privileged pod on this node, or replace the machine: the payload of a role holds the keys of all its nodes"},
+	{UserDataStays, "user-data-stays", "claim", true,
+		"the provider keeps this server's user-data, with the keys in it, though the node is Ready; this is tried again",
+		"nothing, when this lasts seconds; otherwise delete it yourself, as in scw instance user-data delete server-id=ID key=cloud-init, and restart imgforge-node.service"},
 }

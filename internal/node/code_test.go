@@ -142,6 +142,7 @@ func TestEveryCodeHasItsText(t *testing.T) {
 	texts := claimTexts(t)
 	maps.Copy(texts, endpointTexts(t))
 	texts[bootcode.PartEnded] = partText(t)
+	texts[bootcode.UserDataStays] = userDataText(t)
 	last := 0
 	for _, c := range bootcode.All() {
 		if c.Step != "claim" && c.Step != "endpoint" && c.Step != "helper" {

@@ -84,3 +84,14 @@ func (a *API) Lose(name string) {
 		}
 	}
 }
+
+// GiveUserData sets a server's user-data, as a person in the console does.
+func (a *API) GiveUserData(name string, data []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.servers {
+		if s.Name == name {
+			a.store(s, "cloud-init", data)
+		}
+	}
+}

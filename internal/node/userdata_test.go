@@ -1,0 +1,70 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/node/step"
+	"github.com/imgforge/imgforge/internal/scaleway/fake"
+	"github.com/imgforge/imgforge/internal/testtool"
+)
+
+// User-data goes once the node is Ready and not before, by a call that the service
+// takes from root alone. That it is gone already is fine.
+func TestUserDataGoesOnceReady(t *testing.T) {
+	testtool.Root(t)
+	api := fake.New()
+	api.Stranger("worker-1")
+	api.GiveUserData("worker-1", []byte("keys of worker-1"))
+	service := httptest.NewServer(api.Metadata(map[string]string{"127.0.0.1": "worker-1"}))
+	defer service.Close()
+	m := newMachine(t, "worker-1")
+	m.write(artifact.NodeFilePath, string(nodeJSON(t, "worker-1")))
+	var w words
+	u := userData{host{root: m.root}, service.URL, &w, 10 * time.Millisecond, rootsPort}
+	m.log.Root = m.root
+	m.log.Waiting(step.Kubelet, "for the mesh")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go u.run(ctx)
+	time.Sleep(100 * time.Millisecond)
+	if string(api.UserData("worker-1")) != "keys of worker-1" {
+		t.Fatal("it went before the node was Ready")
+	}
+	m.log.Done(step.Kubelet, "Ready")
+	for range 500 {
+		if api.UserData("worker-1") == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if api.UserData("worker-1") != nil {
+		t.Fatal("it stays although the node is Ready")
+	}
+	if err := u.remove(t.Context()); err != nil {
+		t.Errorf("gone already: %v", err)
+	}
+	if resp, err := http.Get(service.URL + "/user_data"); err != nil || resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a port that anybody may have: %v, %v", resp, err)
+	}
+}
+
+// userDataText is what an operator sees while the provider keeps it.
+func userDataText(t *testing.T) string {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }))
+	defer service.Close()
+	var w words
+	m := newMachine(t, "worker-1")
+	m.log.Root = m.root
+	m.log.Done(step.Kubelet, "Ready")
+	ctx, stop := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer stop()
+	if err := (userData{host{root: m.root}, service.URL, &w, time.Hour, func() int { return 0 }}).run(ctx); err != nil {
+		t.Error(err)
+	}
+	return w.all() + "\n"
+}
