@@ -241,7 +241,7 @@ func consumers(t *testing.T, file *yaml.Node) string {
 	if err := r.Err(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	p, r := plan.New(c, plan.Facts{Secrets: []string{"registry-password", "other-password"}})
+	p, r := plan.New(c, plan.Facts{Secrets: []string{"registry-password", "s3-access-key", "s3-secret-key", "other-access-key", "other-secret-key", "other-password"}})
 	if err := r.Err(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
