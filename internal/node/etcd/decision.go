@@ -216,31 +216,6 @@ func (o Observation) withData() Decision {
 	return Decision{Action: Settled}
 }
 
-// comingUp decides for a node whose etcd was started on its own data. One that ends
-// again and again needs a person: what it says may be a setting or a full disk, and
-// its data may be the better one where it says that others have something else.
-func (o Observation) comingUp() Decision {
-	if o.Ended != "" {
-		return refuse(bootcode.EtcdEnds, "%s", o.Ended)
-	}
-	if o.Strange != "" { // such as the cluster that was restored in this one's place
-		return refuse(bootcode.EtcdTwoClusters, "etcd of %s belongs to another cluster than %s, of which this node's data is", o.Strange, o.Founding)
-	}
-	return wait(bootcode.EtcdStarting, "its data is in place")
-}
-
-// givenUp decides for a node whose data was given up for a restore: that is durable,
-// so that nothing it said before can come back.
-func (o Observation) givenUp() Decision {
-	switch {
-	case o.Placed != "":
-		return Decision{Action: GiveUp, Why: "data of cluster " + o.Disk.Cluster.String()}
-	case o.Serving:
-		return wait(bootcode.EtcdRestoring, "its etcd ends, whose data was given up")
-	}
-	return Decision{Action: SetAside}
-}
-
 // removed decides for a node whose data belongs to a member that a quorum has
 // removed: such data can never be used again. Somebody else in this node's place
 // means two machines with one slot, and taking the place back would never end.
@@ -268,27 +243,6 @@ func (o Observation) withDamage() Decision {
 		return Decision{Action: RemoveStale, Member: own.ID, Why: o.Damage}
 	}
 	return Decision{Action: SetAside}
-}
-
-// starting decides for a node whose manifest is in place and whose etcd has not
-// written anything yet.
-func (o Observation) starting() Decision {
-	own, listed := o.mine()
-	switch {
-	case o.Past == Never || o.Past == Member:
-		return Decision{Action: Stop, Why: "its data is gone"}
-	case !o.View.Quorum:
-		return wait(bootcode.EtcdStarting, "its etcd has not written anything yet")
-	case o.Past == Agreed && listed && !own.Started:
-		return wait(bootcode.EtcdStarting, "its etcd has not written anything yet")
-	case o.Past == Joining && listed && own.ID == o.Added && own.Learner && !own.Started:
-		// etcd starts only when it is told exactly the members there are.
-		if cluster := o.initialCluster(); cluster != o.Placed {
-			return Decision{Action: StartAsLearner, Member: own.ID, Cluster: cluster}
-		}
-		return wait(bootcode.EtcdStarting, "its etcd has not written anything yet")
-	}
-	return Decision{Action: Stop, Why: "it is no longer the member that it was to start as"}
 }
 
 // join decides for a node without data while a quorum answers.

@@ -112,62 +112,6 @@ func (o Observation) noQuorum() Decision {
 	return wait(bootcode.EtcdNoQuorum, "there is data, but no majority of the members confirms anything%s", o.asked())
 }
 
-// minority is how many masters have data when they are too few, and 0 when that is not
-// known. An etcd that was started without a majority lists no members: then only the
-// payload of a restore tells how many masters there are. They have all answered, and
-// those with data had the time to come up.
-func (o Observation) minority() (holding int) {
-	if !o.Restore || !o.Stuck || o.View.Known {
-		return 0
-	}
-	if o.Disk.Held == Data {
-		holding++
-	}
-	for _, p := range o.Others {
-		switch {
-		case p.State == Silent && (p.Founder || p.Awaited), p.State == Serving:
-			return 0
-		case p.holds():
-			holding++
-		}
-	}
-	if holding > o.awaited()/2 {
-		return 0
-	}
-	return holding
-}
-
-// awaited is how many masters there are, in the payload of a restore.
-func (o Observation) awaited() int {
-	n := 1
-	for _, p := range o.Others {
-		if p.Founder || p.Awaited {
-			n++
-		}
-	}
-	return n
-}
-
-// blocked decides when too few members have data for a majority, and a snapshot is to
-// be restored. What they have may be newer than the snapshot, so a person says that it
-// is given up, and of which cluster: what is said holds for no later one.
-func (o Observation) blocked(holding, voters int) Decision {
-	if o.Disk.Held == Data && o.Abandon != 0 && o.Abandon == o.Disk.Cluster {
-		return Decision{Action: GiveUp, Why: "data of cluster " + o.Disk.Cluster.String()}
-	}
-	return refuse(bootcode.EtcdRestoreBlocked, "%d of %d members of cluster %s have data: too few for a majority, and it may be newer than the snapshot%s", holding, voters, o.Founding, o.asked())
-}
-
-// elsewhere tells whether a member's place has promised to found another cluster.
-func (o Observation) elsewhere(e Entry) bool {
-	for _, p := range o.Others {
-		if e.at(p.URL) {
-			return p.Founding != o.Founding
-		}
-	}
-	return false
-}
-
 // stateAt is the state of whoever is at a member's address.
 func (o Observation) stateAt(e Entry) State {
 	if e.at(o.Self.URL) {

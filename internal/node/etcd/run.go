@@ -288,15 +288,3 @@ func (n *node) news(format string, args ...any) bool {
 	n.o.Report.Done(step.Etcd, text)
 	return true
 }
-
-// pacer makes looks rarer while nothing moves: to twelve times the pace.
-type pacer struct{ first, now time.Duration }
-
-func (p *pacer) next(moved bool) time.Duration {
-	if moved || p.now == 0 {
-		p.now = p.first
-		return p.now
-	}
-	p.now = min(p.now*5/4, 12*p.first)
-	return p.now
-}
