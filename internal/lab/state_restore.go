@@ -153,7 +153,7 @@ func (b *bout) bootRestoring(ctx context.Context, third *Node, lost []string, ab
 		}
 		n.made.Payload = data
 		if n == third {
-			err = n.configure(ctx, filepath.Dir(n.root), n.made)
+			err = n.lab.ignite(ctx, data, n.root, filepath.Dir(n.root)) // the lab's own settings are there
 		} else {
 			err = n.wipe(ctx)
 		}
