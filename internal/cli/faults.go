@@ -22,8 +22,8 @@ func (o testOptions) faultRows() lab.FaultOptions {
 // wantsFaults refuses flags that go together with --faults alone, and tells whether
 // the table of faults is meant.
 func (o testOptions) wantsFaults() (bool, error) {
-	if !o.faults && (o.full || len(o.fault) > 0) {
-		return false, usagef("--full and --fault choose rows of the table of faults: write --faults too")
+	if !o.faults && (o.full || len(o.fault) > 0 || o.anyCommit) {
+		return false, usagef("--full, --fault and --any-commit choose rows of the table of faults: write --faults too")
 	}
 	if o.faults && o.full && len(o.fault) > 0 {
 		return false, usagef("--full is the whole matrix, --fault are rows of it: write one of them")
@@ -128,7 +128,7 @@ func (b *bench) comparePeer(ctx context.Context, t lab.Topology) error {
 	return nil
 }
 
-// resume takes over rows of the report folder that are of the same commit.
+// resume takes over rows of the report folder that are of the same commit, or of any.
 func (b *bench) resume() error {
 	path := filepath.Join(b.options.report, "report.json")
 	data, err := os.ReadFile(path)
@@ -142,6 +142,6 @@ func (b *bench) resume() error {
 	if err != nil {
 		return usagef("%s is no report that could be continued: %v; name another folder with --report", path, err)
 	}
-	b.report.Resume(&earlier)
+	b.report.Resume(&earlier, b.options.anyCommit)
 	return nil
 }

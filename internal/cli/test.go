@@ -30,6 +30,7 @@ type testOptions struct {
 	cluster        forge.Source
 	faults, full   bool
 	fault          []string
+	anyCommit      bool
 }
 
 func newTest(app *forge.App) *cobra.Command {
@@ -53,7 +54,8 @@ os.family is imgforge.
 
 With --faults it boots topologies of its own and lets things go wrong, one after the other, while clients write and read
 all along: one row of each class, or with --full every row. What they were told is stored must be there afterwards.
-A report folder is continued: rows of the same commit that are in it are not shown again, unless --fault names them.`,
+A report folder is continued: rows of the same commit (with --any-commit: of any) that are in
+it are not shown again, unless --fault names them.`,
 		Example: "  imgforge test --list\n  imgforge test --topology tinc-vip --report lab\n  imgforge test --faults --topology tinc-vip --fault 'kill -9 etcd*'",
 		Args:    exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -81,6 +83,7 @@ A report folder is continued: rows of the same commit that are in it are not sho
 	cmd.Flags().StringVar(&o.source, "source", ".", "folder in imgforge's source tree, whose go.mod is there or above")
 	cmd.Flags().BoolVar(&o.faults, "faults", false, "show the table of faults, one row of each class")
 	cmd.Flags().BoolVar(&o.full, "full", false, "with --faults: every row")
+	cmd.Flags().BoolVar(&o.anyCommit, "any-commit", false, "with --faults: keep the report folder's rows of other commits too; each names its own")
 	cmd.Flags().StringArrayVar(&o.fault, "fault", nil, "with --faults: rows whose name or class matches this pattern, also those that were shown; can be given several times")
 	cmd.Flags().BoolVar(&o.keep, "keep", false, "keep the nodes until interrupted, and say how to look inside")
 	return cmd

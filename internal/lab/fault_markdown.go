@@ -14,7 +14,7 @@ func (r *Report) FaultsMarkdown(w io.Writer) error {
 		r.Commit, r.Host.Cores, r.Host.MemoryMiB, r.Host.System, r.Host.Kernel, r.Host.Cgroups, minutes(r.Seconds))
 	m.linef("%s\n", faultsExplained)
 	for _, o := range r.Topologies {
-		m.faults(o)
+		m.faults(o, r.Commit)
 	}
 	m.linef("## What this cannot show\n")
 	for _, line := range faultsNotProven() {
@@ -46,7 +46,7 @@ itself. A time that misses its aim is bold. ` + "`s`" + ` marks rows of the shor
 `
 
 // faults is one topology's table.
-func (m *markdown) faults(o *Outcome) {
+func (m *markdown) faults(o *Outcome, commit string) {
 	if len(o.Faults) == 0 && o.Peer == nil {
 		return
 	}
@@ -67,7 +67,7 @@ func (m *markdown) faults(o *Outcome) {
 			class = f.Class
 			m.linef("| **%s** | | | | | | | | | | |", cell(class))
 		}
-		m.fault(f)
+		m.fault(f, commit)
 	}
 	m.unable(o)
 	m.peer(o.Peer)
@@ -89,8 +89,8 @@ func (m *markdown) tally(o *Outcome) {
 	m.linef("%s, %d hold; %d writes were acknowledged while they lasted, and **%d** lost.\n", counted(shown, "row"), held, during, lost)
 }
 
-// fault is one row.
-func (m *markdown) fault(f *FaultRow) {
+// fault is one row, which names its commit when that is not the report's.
+func (m *markdown) fault(f *FaultRow, commit string) {
 	times := func(what string) string {
 		measure, ok := f.measured(what)
 		if !ok {
@@ -114,6 +114,9 @@ func (m *markdown) fault(f *FaultRow) {
 	mark := ""
 	if f.Short {
 		mark = "s"
+	}
+	if f.Commit != "" && f.Commit != commit {
+		evidence += fmt.Sprintf(" (commit %.12s)", f.Commit)
 	}
 	m.linef("| %s | %s | %s | %s | %s | %s | %s | %d | %d | %s | %s |", cell(f.Name), mark, map[bool]string{true: "yes", false: "**no**"}[f.Passed],
 		times(readsThrough), times(writesThrough), times(writesOutside), times(wayBack), f.During, f.Lost, strings.Join(others, "<br>"), cell(evidence))

@@ -89,10 +89,11 @@ func (o *Outcome) keep(row *FaultRow, order []Fault) {
 }
 
 // Resume takes over what an earlier report of the same clean commit holds of the
-// table of faults: rows that are there are not shown again. Rows of another commit, or
-// of files that no commit has, say nothing of this one.
-func (r *Report) Resume(earlier *Report) {
-	if earlier.Commit != r.Commit || !clean(r.Commit) || earlier.Host != r.Host {
+// table of faults: rows that are there are not shown again. Rows of files that no
+// commit has say nothing of this one; those of another clean commit are taken over
+// when anyCommit says so, and the report names it beside each.
+func (r *Report) Resume(earlier *Report, anyCommit bool) {
+	if earlier.Commit != r.Commit && !anyCommit || !clean(earlier.Commit) || !clean(r.Commit) || earlier.Host != r.Host {
 		return
 	}
 	r.Seconds = earlier.Seconds

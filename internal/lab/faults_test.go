@@ -99,10 +99,21 @@ func TestFaultsResume(t *testing.T) {
 			read.Commit = commit
 		}
 		r := &Report{Commit: commit}
-		r.Resume(&read)
+		r.Resume(&read, false)
 		o := r.OutcomeOf(Topology{Name: "t"})
 		if len(o.Faults) != rows || o.Error != "" || len(r.Topologies) != 1 {
 			t.Errorf("%q: %d rows of %d topologies, %q", commit, len(o.Faults), len(r.Topologies), o.Error)
+		}
+	}
+	for commit, rows := range map[string]int{"abd": 2, "abd+": 0} {
+		var read Report
+		if err := json.Unmarshal(data, &read); err != nil {
+			t.Fatal(err)
+		}
+		r := &Report{Commit: commit}
+		r.Resume(&read, true)
+		if o := r.OutcomeOf(Topology{Name: "t"}); len(o.Faults) != rows {
+			t.Errorf("%q: %d rows of another commit, want %d", commit, len(o.Faults), rows)
 		}
 	}
 	o := earlier.Topologies[0]
