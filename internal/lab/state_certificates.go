@@ -83,8 +83,8 @@ func expired(ctx context.Context, b *bout, name string) ([]byte, error) {
 }
 
 // buildEnding builds the cluster from its store, with leaves that end at a time, or at
-// the first that its authorities can sign for. With names it is those leaves alone.
-func (b *bout) buildEnding(ctx context.Context, dir, out string, end time.Time, names ...string) error {
+// the first that its authorities can sign for.
+func (b *bout) buildEnding(ctx context.Context, dir, out string, end time.Time) error {
 	src := forge.Source{File: filepath.Join(dir, "cluster.yaml"), Store: filepath.Join(dir, "store")}
 	text, err := os.ReadFile(b.Source.File)
 	if err != nil {
@@ -115,7 +115,7 @@ func (b *bout) buildEnding(ctx context.Context, dir, out string, end time.Time, 
 		at = day
 	}
 	app.Now = func() time.Time { return at }
-	if _, err := app.PKIRenew(ctx, src, names, 100*366); err != nil {
+	if _, err := app.PKIRenew(ctx, src, nil, 100*366); err != nil {
 		return fmt.Errorf("issue leaves as of %s: %w", at, err)
 	}
 	_, err = app.Build(ctx, forge.BuildOptions{Source: src, Out: out})

@@ -53,7 +53,7 @@ func rotates(name string) func(context.Context, *bout) (string, error) {
 		if err := n.replace(ctx, payload); err != nil {
 			return "", err
 		}
-		n.made.Payload = right // of its next empty disk
+		defer func() { err = errors.Join(err, n.replace(ctx, right)) }() // its other leaves are not renewed
 		if err := b.readyAgain(ctx, n); err != nil {
 			return "", err
 		}
@@ -94,15 +94,15 @@ func rotates(name string) func(context.Context, *bout) (string, error) {
 	}
 }
 
-// aboutToEnd is a node's payload whose kubelet has a leaf that ends in some minutes: it
-// renews that as soon as it runs, as kubelets do when most of a leaf's life is over.
+// aboutToEnd is a node's payload whose leaves end in some minutes. A kubelet renews its
+// own as soon as it runs, as kubelets do when most of a leaf's life is over.
 func aboutToEnd(ctx context.Context, b *bout, name string) ([]byte, error) {
 	dir, err := os.MkdirTemp(b.work, "ending-")
 	if err != nil {
 		return nil, err
 	}
 	out := filepath.Join(dir, "out")
-	if err := b.buildEnding(ctx, dir, out, time.Now().Add(8*time.Minute), name+"/kubelet"); err != nil {
+	if err := b.buildEnding(ctx, dir, out, time.Now().Add(10*time.Minute)); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(filepath.Join(out, "secret", "nodes", name+".ign"))
