@@ -18,6 +18,7 @@ import (
 type work struct {
 	*Client
 	cluster *Cluster
+	plan    func(*Observed) ([]Change, error)
 	seen    *Observed
 	made    map[string]bool // IDs
 	gone    map[string]bool

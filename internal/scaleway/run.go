@@ -12,13 +12,24 @@ const (
 	settleLooks = 3
 )
 
-// Runner brings a cluster up or down.
+// Runner brings a cluster up or down, and images to where servers boot from.
 type Runner struct {
 	Client *Client
 	// Pause waits before try or look n, from 0.
 	Pause func(ctx context.Context, n int) error
 	// Say takes progress, one line each; never a secret.
 	Say func(string)
+}
+
+// job is what a run works on: it looks, says what is next, and does it.
+type job interface {
+	observe(context.Context) error
+	next() ([]Change, error)
+	perform(context.Context, Change) error
+	// name is what people call it, exists what there is of it now, and tag what all of that carries.
+	name() string
+	exists() string
+	tag() string
 }
 
 // Stopped is a run that did not finish. It says what exists now.
@@ -37,41 +48,46 @@ func (e *Stopped) Unwrap() error { return e.Err }
 
 // Up makes what is wanted exist. It returns what exists in the end.
 func (r *Runner) Up(ctx context.Context, c *Cluster) (*Observed, error) {
-	return r.run(ctx, c, func(o *Observed) ([]Change, error) { return Up(c, o) })
+	return r.servers(ctx, c, func(o *Observed) ([]Change, error) { return Up(c, o) })
 }
 
 // Down removes everything with the cluster's tag.
 func (r *Runner) Down(ctx context.Context, c *Cluster) (*Observed, error) {
-	return r.run(ctx, c, func(o *Observed) ([]Change, error) { return Down(o), nil })
+	return r.servers(ctx, c, func(o *Observed) ([]Change, error) { return Down(o), nil })
+}
+
+func (r *Runner) servers(ctx context.Context, c *Cluster, plan func(*Observed) ([]Change, error)) (*Observed, error) {
+	w := &work{Client: r.Client, cluster: c, plan: plan, made: map[string]bool{}, gone: map[string]bool{}, pause: r.Pause}
+	err := r.run(ctx, w)
+	return w.seen, err
 }
 
 // run carries out the first change of the list, notes what came of it, and plans
 // again, until nothing is left. After any failure that may pass it looks at what
 // exists before it goes on, because an attempt may have worked and not have said so.
-func (r *Runner) run(ctx context.Context, c *Cluster, next func(*Observed) ([]Change, error)) (*Observed, error) {
-	w := &work{Client: r.Client, cluster: c, made: map[string]bool{}, gone: map[string]bool{}, pause: r.Pause}
+func (r *Runner) run(ctx context.Context, w job) error {
 	// What an earlier run made a moment ago may show late.
 	for n := range settleLooks {
 		if n > 0 {
 			if err := r.Pause(ctx, 0); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		if err := r.look(ctx, w); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for tries, fresh := 0, true; ; {
-		changes, err := next(w.seen)
+		changes, err := w.next()
 		if err != nil {
-			return w.seen, err
+			return err
 		}
 		if len(changes) == 0 && fresh {
-			return w.seen, nil
+			return nil
 		}
 		if len(changes) == 0 { // what exists decides, not what this run believes
 			if err := r.look(ctx, w); err != nil {
-				return w.seen, w.stopped(Change{Kind: LookAgain, Name: c.Name}, err)
+				return stopped(w, Change{Kind: LookAgain, Name: w.name()}, err)
 			}
 			fresh = true
 			continue
@@ -87,17 +103,17 @@ func (r *Runner) run(ctx context.Context, c *Cluster, next func(*Observed) ([]Ch
 		}
 		tries++
 		if ctx.Err() != nil || permanent(err) || tries == maxTries {
-			return w.seen, w.stopped(change, err)
+			return stopped(w, change, err)
 		}
 		r.Say(fmt.Sprintf("  again, because of: %v", err))
-		if err := r.settle(ctx, w, change, tries, next); err != nil {
-			return w.seen, w.stopped(change, err)
+		if err := r.settle(ctx, w, change, tries); err != nil {
+			return stopped(w, change, err)
 		}
 	}
 }
 
 // settle waits and looks, more than once after an attempt that may have made an object.
-func (r *Runner) settle(ctx context.Context, w *work, failed Change, tries int, next func(*Observed) ([]Change, error)) error {
+func (r *Runner) settle(ctx context.Context, w job, failed Change, tries int) error {
 	looks := 1
 	if failed.creates() {
 		looks = settleLooks
@@ -109,7 +125,7 @@ func (r *Runner) settle(ctx context.Context, w *work, failed Change, tries int, 
 		if err := r.look(ctx, w); err != nil {
 			return err
 		}
-		changes, err := next(w.seen)
+		changes, err := w.next()
 		if err != nil || len(changes) == 0 || changes[0] != failed {
 			return nil // the next round tells
 		}
@@ -118,7 +134,7 @@ func (r *Runner) settle(ctx context.Context, w *work, failed Change, tries int, 
 }
 
 // look observes anew, trying as often as a change is tried.
-func (r *Runner) look(ctx context.Context, w *work) error {
+func (r *Runner) look(ctx context.Context, w job) error {
 	for tries := 1; ; tries++ {
 		err := w.observe(ctx)
 		if err == nil {
@@ -133,8 +149,8 @@ func (r *Runner) look(ctx context.Context, w *work) error {
 	}
 }
 
-func (w *work) stopped(at Change, err error) *Stopped {
-	return &Stopped{Change: at, Exists: w.seen.Summary(), Tag: ClusterTag + w.cluster.Name, Err: err}
+func stopped(w job, at Change, err error) *Stopped {
+	return &Stopped{Change: at, Exists: w.exists(), Tag: w.tag(), Err: err}
 }
 
 // observe looks once and adds what this run knows better than lists do.
@@ -160,3 +176,8 @@ func (w *work) observe(ctx context.Context) error {
 	w.seen = seen
 	return nil
 }
+
+func (w *work) next() ([]Change, error) { return w.plan(w.seen) }
+func (w *work) name() string            { return w.cluster.Name }
+func (w *work) tag() string             { return ClusterTag + w.cluster.Name }
+func (w *work) exists() string          { return w.seen.Summary() }
