@@ -34,7 +34,9 @@ const (
 )
 
 // restored loses two of three disks for good, and boots payloads that name a snapshot:
-// the first say which data stands in the way, the second give it up.
+// the first say which data stands in the way, the second give it up. No API answers
+// all the while: a kubelet that has not heard of one since its start ends no static pod
+// whose manifest is taken away (deletePod of k8s.io/kubernetes/pkg/kubelet).
 func restored(left string, lost ...string) func(context.Context, *bout) (string, error) {
 	return func(ctx context.Context, b *bout) (string, error) {
 		third, err := b.Named(left)
