@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// claimPrefix opens a claim line: imgforge-claim-v1.<node>.<base64url of key and checksum>.
+// ClaimPrefix opens a claim line: imgforge-claim-v1.<node>.<base64url of key and checksum>.
 // It is one word of a kernel command line and one line of a console's paste field.
-const claimPrefix = "imgforge-claim-v1."
+const ClaimPrefix = "imgforge-claim-v1."
 
 const claimSum = 4 // bytes; with the key 36, which base64 encodes without padding
 
@@ -22,16 +22,16 @@ func EncodeClaim(node string, key [32]byte) (string, error) {
 		return "", fmt.Errorf("encode claim line: %w", err)
 	}
 	raw := append(key[:], claimChecksum(node, key)...)
-	return claimPrefix + node + "." + base64.RawURLEncoding.EncodeToString(raw), nil
+	return ClaimPrefix + node + "." + base64.RawURLEncoding.EncodeToString(raw), nil
 }
 
 // ParseClaim reads a claim line, with white space around it. A checksum over
 // node and key tells a bad paste from a key of another build. Errors never
 // repeat the line.
 func ParseClaim(line string) (node string, key [32]byte, err error) {
-	rest, ok := strings.CutPrefix(strings.TrimSpace(line), claimPrefix)
+	rest, ok := strings.CutPrefix(strings.TrimSpace(line), ClaimPrefix)
 	if !ok {
-		return "", key, fmt.Errorf("claim line: it does not begin with %s: copy the whole line that `imgforge claims` prints", claimPrefix)
+		return "", key, fmt.Errorf("claim line: it does not begin with %s: copy the whole line that `imgforge claims` prints", ClaimPrefix)
 	}
 	dot := strings.LastIndexByte(rest, '.')
 	if dot < 0 {
@@ -54,7 +54,7 @@ func ParseClaim(line string) (node string, key [32]byte, err error) {
 
 func claimChecksum(node string, key [32]byte) []byte {
 	h := sha256.New()
-	h.Write([]byte(claimPrefix + node + "."))
+	h.Write([]byte(ClaimPrefix + node + "."))
 	h.Write(key[:])
 	return h.Sum(nil)[:claimSum]
 }

@@ -15,6 +15,8 @@ const (
 	IdentityDamaged = 111
 	WipeIncomplete  = 112
 	UserDataStays   = 113
+	UserDataForeign = 114
+	UserDataSilent  = 115
 )
 
 var claimCodes = [...]Code{
@@ -34,8 +36,8 @@ var claimCodes = [...]Code{
 		"the claim line of this machine cannot be read",
 		"put the whole line that `imgforge claims` prints for this node where the damaged one is, and restart the machine"},
 	{ClaimMissing, "claim-line-missing", "claim", false,
-		"the slot of this machine is sealed, and nothing on it carries the claim line",
-		"pass the line that `imgforge claims` prints for this node as kernel argument imgforge.claim=LINE, or as the file /etc/imgforge/claim in its user-data"},
+		"the slots of this image are sealed, and nothing gives this machine its claim line",
+		"give the server the line that `imgforge claims` prints for its node, as its user-data or where `imgforge claims --for-console` says, or as kernel argument imgforge.claim=LINE; it goes on by itself where that needs no restart"},
 	{ClaimWrong, "claim-line-wrong", "claim", false,
 		"the claim line of this machine does not open its slot",
 		"take claim line and payload from the same store: run `imgforge claims` and `imgforge render --sealed` again, and boot both with an empty disk"},
@@ -57,4 +59,10 @@ var claimCodes = [...]Code{
 	{UserDataStays, "user-data-stays", "claim", true,
 		"the provider keeps this server's user-data, with the keys in it, though the node is Ready; this is tried again",
 		"nothing, when this lasts seconds; otherwise delete it yourself, as in scw instance user-data delete server-id=ID key=cloud-init, and restart imgforge-node.service"},
+	{UserDataForeign, "user-data-foreign", "claim", false,
+		"the slots of this image are sealed, and what this machine has as user-data is no claim line",
+		"make the line that `imgforge claims` prints for its node the whole user-data, with nothing around it: the payload is in the image already; or, when user-data has to stay as it is, pass the line as kernel argument imgforge.claim=LINE"},
+	{UserDataSilent, "user-data-silent", "claim", false,
+		"the slots of this image are sealed, and the metadata service that has this machine's claim line gives no answer; this is tried again",
+		"nothing, when this lasts less than a minute; otherwise see why: the network card, DHCP, a route to 169.254.0.0/16, or pass the line as kernel argument imgforge.claim=LINE"},
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/node/step"
+	"github.com/imgforge/imgforge/internal/node/userdata"
 )
 
 const (
@@ -70,6 +71,7 @@ func newClaim(o options, stderr io.Writer) Claim {
 		c.SetHostname = setHostname
 		c.Later = afterCloudInit
 		c.Metadata = metadataOf
+		c.UserData = userdata.Of
 	}
 	return c
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/node/step"
+	"github.com/imgforge/imgforge/internal/node/userdata"
 )
 
 // Claim makes a machine one node of the cluster, once and for good. What it needs
@@ -24,6 +25,9 @@ type Claim struct {
 	Wait time.Duration
 	// Metadata finds the service that knows a provider's tags; nil asks nobody.
 	Metadata func(provider string) (metadata, bool)
+	// UserData finds the service that has the claim line of a server whose slots are
+	// sealed; nil asks nobody.
+	UserData func(provider string) (userdata.Service, bool)
 	// SetHostname changes the name of the running system.
 	SetHostname func(name string) error
 	// Later runs the helper with these arguments once cloud-init has ended.
@@ -62,7 +66,7 @@ func (c Claim) Run(ctx context.Context) error {
 	case before.Node == "":
 		who, err = c.fromDocument(h)
 	default:
-		err = c.again(h, before, slots)
+		err = c.again(ctx, h, before, slots)
 	}
 	if err != nil {
 		return err
@@ -72,7 +76,7 @@ func (c Claim) Run(ctx context.Context) error {
 
 // fromSlots is the first claim of a role document.
 func (c Claim) fromSlots(ctx context.Context, h host, slots []slot) (claimed, error) {
-	line, err := h.claimLine()
+	line, err := c.line(ctx, h, slots)
 	if err != nil {
 		return claimed{}, err
 	}
@@ -116,12 +120,12 @@ func (c Claim) fromDocument(h host) (claimed, error) {
 
 // again is every later run: the node stays what it is. Slots that are still there
 // are those of a killed run, or of a payload that was applied anew.
-func (c Claim) again(h host, before claimed, slots []slot) error {
+func (c Claim) again(ctx context.Context, h host, before claimed, slots []slot) error {
 	for _, s := range slots {
 		if s.node != before.Node {
 			continue
 		}
-		line, err := h.claimLine()
+		line, err := c.line(ctx, h, []slot{s})
 		if err != nil {
 			return err
 		}

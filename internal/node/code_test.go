@@ -52,7 +52,6 @@ func claimTexts(t *testing.T) map[int]string {
 		bootcode.ClaimDamaged: claim("worker-1", func(m *machine) {
 			m.write(claimFile, strings.Replace(m.seal(slotOf(t, "worker-1"), key), "A", "B", 1))
 		}),
-		bootcode.ClaimMissing: claim("worker-1", func(m *machine) { m.seal(slotOf(t, "worker-1"), key) }),
 		bootcode.ClaimWrong: claim("worker-1", func(m *machine) {
 			m.write("/proc/cmdline", "imgforge.claim="+m.seal(slotOf(t, "worker-1"), key))
 			m.seal(slotOf(t, "worker-1"), [32]byte{2})
@@ -140,6 +139,7 @@ func renamed(err error, ports map[string]string) error {
 // why, and what to change, and gives no secret away.
 func TestEveryCodeHasItsText(t *testing.T) {
 	texts := claimTexts(t)
+	maps.Copy(texts, outsideTexts(t))
 	maps.Copy(texts, endpointTexts(t))
 	texts[bootcode.PartEnded] = partText(t)
 	texts[bootcode.UserDataStays] = userDataText(t)

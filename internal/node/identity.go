@@ -14,12 +14,19 @@ const (
 	claimArgument = "imgforge.claim"
 	claimFile     = "/etc/imgforge/claim"
 	claimRunFile  = "/run/imgforge/claim"
+	// claimCredential is where systemd puts a credential of the machine, which a
+	// hypervisor gives by SMBIOS or fw_cfg (systemd.system-credentials), and
+	// claimFirmware where the kernel shows an item of QEMU's fw_cfg of our own.
+	claimCredential = "/run/credentials/@system/imgforge.claim"
+	claimFirmware   = "/sys/firmware/qemu_fw_cfg/by_name/opt/com.github.imgforge/claim/raw"
 )
 
-// claimPlaces are where a claim line may be, for messages.
+// claimPlaces are where a claim line may be on the machine itself, for messages.
 func claimPlaces() []string {
-	return []string{"the kernel argument " + claimArgument + "=", claimFile, claimRunFile}
+	return append([]string{"the kernel argument " + claimArgument + "="}, claimFiles()...)
 }
+
+func claimFiles() []string { return []string{claimFile, claimRunFile, claimCredential, claimFirmware} }
 
 // claimLine is a claim line that was found and read.
 type claimLine struct {
@@ -28,19 +35,26 @@ type claimLine struct {
 	source string
 }
 
-// claimLine reads the claim line from wherever it is. Several are fine when they
-// are the same.
+// claimText is a claim line as it was found.
+type claimText struct{ source, text string }
+
+// claimLine reads the claim line from wherever it is on the machine; the zero value
+// when there is none. Several are fine when they are the same.
 func (h host) claimLine() (claimLine, error) {
-	type found struct{ source, text string }
-	var all []found
+	var all []claimText
 	for _, text := range h.kernelArguments(claimArgument) {
-		all = append(all, found{claimPlaces()[0], text})
+		all = append(all, claimText{claimPlaces()[0], text})
 	}
-	for _, file := range []string{claimFile, claimRunFile} {
+	for _, file := range claimFiles() {
 		if text := h.read(file); text != "" {
-			all = append(all, found{file, text})
+			all = append(all, claimText{file, text})
 		}
 	}
+	return agree(all)
+}
+
+// agree parses claim lines, which must all be the same.
+func agree(all []claimText) (claimLine, error) {
 	var first claimLine
 	for _, f := range all {
 		node, key, err := artifact.ParseClaim(f.text)

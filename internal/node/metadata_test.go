@@ -3,12 +3,15 @@ package node
 import (
 	"encoding/json"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/imgforge/imgforge/internal/node/userdata"
 )
 
 // metadataService stands in for a provider's: a fake, since the real one answers
@@ -19,6 +22,7 @@ type metadataService struct {
 	*httptest.Server
 	provider string
 	tags     map[string]string
+	userData string
 	down     bool // the network is not up yet
 	asked    int
 }
@@ -29,15 +33,62 @@ func newMetadataService(t *testing.T, provider string, tags map[string]string) *
 	switch provider {
 	case "scaleway":
 		mux.HandleFunc("GET /conf", s.scaleway)
+		mux.HandleFunc("GET /user_data/cloud-init", s.privileged)
 	case "ec2":
 		mux.HandleFunc("PUT /latest/api/token", s.token)
 		mux.HandleFunc("GET /latest/meta-data/tags/instance/{tag}", s.ec2)
+		mux.HandleFunc("GET /latest/user-data", s.withToken)
 	case "openstack":
 		mux.HandleFunc("GET /openstack/latest/meta_data.json", s.nova)
+		mux.HandleFunc("GET /openstack/latest/user_data", s.giveUserData)
+	case "exoscale":
+		mux.HandleFunc("GET /1.0/user-data", s.giveUserData)
+	case "hetzner":
+		mux.HandleFunc("GET /hetzner/v1/userdata", s.giveUserData)
 	}
 	s.Server = httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s
+}
+
+// ofUserData is how the machine's claim finds the service that has user-data.
+func (m *machine) ofUserData(provider string) (userdata.Service, bool) {
+	real, ok := userdata.Of(provider)
+	if !ok || m.service == nil {
+		return userdata.Service{}, false
+	}
+	real.URLs = []string{m.service.URL}
+	if m.service.down {
+		real.URLs = []string{"http://127.0.0.1:1"}
+	}
+	return real, true
+}
+
+func (s *metadataService) giveUserData(w http.ResponseWriter, r *http.Request) {
+	s.asked++
+	if s.userData == "" {
+		http.NotFound(w, r)
+		return
+	}
+	w.Write([]byte(s.userData))
+}
+
+// privileged refuses who asks from a port that anybody may have, as Scaleway does.
+func (s *metadataService) privileged(w http.ResponseWriter, r *http.Request) {
+	_, port, _ := net.SplitHostPort(r.RemoteAddr)
+	if n, err := strconv.Atoi(port); err != nil || n >= 1024 {
+		http.Error(w, "Forbidden", http.StatusForbidden)
+		return
+	}
+	s.giveUserData(w, r)
+}
+
+func (s *metadataService) withToken(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("X-aws-ec2-metadata-token") != "AQAEAExample==" {
+		http.Error(w, "Unauthorized", http.StatusUnauthorized)
+		return
+	}
+	s.giveUserData(w, r)
 }
 
 // metadata is how the machine's claim finds the service.

@@ -70,7 +70,7 @@ func (s slot) open(c claimLine) (artifact.Slot, error) {
 	opened, err := artifact.OpenSlot(s.data, c.key)
 	switch {
 	case errors.Is(err, artifact.ErrWrongKey):
-		return artifact.Slot{}, bootcode.Fail(bootcode.ClaimWrong, "the claim line from %s is for %s, but its key is not the one of the slot", c.source, s.node)
+		return artifact.Slot{}, bootcode.Fail(bootcode.ClaimWrong, "the claim line from %s is for %s, but its key does not open that slot: it is of another cluster called the same, or of another store", c.source, s.node)
 	case err != nil:
 		return artifact.Slot{}, bootcode.Fail(bootcode.SlotDamaged, "%s: %v", file, err)
 	}

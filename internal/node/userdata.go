@@ -3,25 +3,21 @@ package node
 import (
 	"context"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net"
-	"net/http"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/node/step"
+	"github.com/imgforge/imgforge/internal/node/userdata"
 )
 
 // userData removes this server's user-data at the provider. It holds this node's keys,
 // and nobody needs it any more once the node is Ready: first boots happen once. Whoever
 // reads the project's user-data finds nothing then.
 type userData struct {
-	host   host
-	url    string // of the metadata service
-	report step.Reporter
-	pause  time.Duration // between two looks and two tries
-	port   func() int    // to ask from
+	host    host
+	service userdata.Service
+	report  step.Reporter
+	pause   time.Duration // between two looks and two tries
 }
 
 // keepsUserData tells whether the provider keeps user-data that its server can delete.
@@ -35,7 +31,7 @@ func (u userData) run(ctx context.Context) error {
 		}
 	}
 	for {
-		err := u.remove(ctx)
+		err := u.service.Delete(ctx)
 		if err == nil {
 			break
 		}
@@ -68,37 +64,8 @@ func (u userData) ready() bool {
 	return false
 }
 
-// remove asks from a port that only root can have: the service answers no other. What
-// is gone already is as good.
-func (u userData) remove(ctx context.Context) error {
-	var last error
-	for range 8 { // a port may be taken
-		from := &net.TCPAddr{Port: u.port()}
-		transport := &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: from, Timeout: metadataTimeout}).DialContext}
-		client := &http.Client{Timeout: metadataTimeout, Transport: transport}
-		req, err := http.NewRequestWithContext(ctx, http.MethodDelete, u.url+"/user_data/cloud-init", nil)
-		if err != nil {
-			return err
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			last = plain(err)
-			continue
-		}
-		io.Copy(io.Discard, io.LimitReader(resp.Body, maxMetadata))
-		resp.Body.Close()
-		if resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusNotFound {
-			return nil
-		}
-		return fmt.Errorf("the metadata service answers %d when asked to delete user-data", resp.StatusCode)
-	}
-	return fmt.Errorf("the metadata service does not delete user-data: %w", last)
-}
-
 // userData is the part of a node whose provider keeps it.
 func (s service) userData(ctx context.Context) error {
-	return userData{host{root: s.o.root}, "http://169.254.42.42", s.log, 3 * time.Second, rootsPort}.run(ctx)
+	service, _ := userdata.Of((host{root: s.o.root}).provider())
+	return userData{host{root: s.o.root}, service, s.log, 3 * time.Second}.run(ctx)
 }
-
-// rootsPort is a port that only root can have, and that few programs use.
-func rootsPort() int { return 600 + rand.IntN(400) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/node/step"
+	"github.com/imgforge/imgforge/internal/node/userdata"
 	"github.com/imgforge/imgforge/internal/scaleway/fake"
 	"github.com/imgforge/imgforge/internal/testtool"
 )
@@ -25,7 +26,7 @@ func TestUserDataGoesOnceReady(t *testing.T) {
 	m := newMachine(t, "worker-1")
 	m.write(artifact.NodeFilePath, string(nodeJSON(t, "worker-1")))
 	var w words
-	u := userData{host{root: m.root}, service.URL, &w, 10 * time.Millisecond, rootsPort}
+	u := userData{host{root: m.root}, serviceAt(service.URL, userdata.RootsPort), &w, 10 * time.Millisecond}
 	m.log.Root = m.root
 	m.log.Waiting(step.Kubelet, "for the mesh")
 	ctx, stop := context.WithCancel(t.Context())
@@ -45,12 +46,19 @@ func TestUserDataGoesOnceReady(t *testing.T) {
 	if api.UserData("worker-1") != nil {
 		t.Fatal("it stays although the node is Ready")
 	}
-	if err := u.remove(t.Context()); err != nil {
+	if err := u.service.Delete(t.Context()); err != nil {
 		t.Errorf("gone already: %v", err)
 	}
 	if resp, err := http.Get(service.URL + "/user_data"); err != nil || resp.StatusCode != http.StatusForbidden {
 		t.Errorf("a port that anybody may have: %v, %v", resp, err)
 	}
+}
+
+// serviceAt is Scaleway's metadata service at another address.
+func serviceAt(url string, port func() int) userdata.Service {
+	s, _ := userdata.Of("scaleway")
+	s.URLs, s.Port = []string{url}, port
+	return s
 }
 
 // userDataText is what an operator sees while the provider keeps it.
@@ -63,7 +71,7 @@ func userDataText(t *testing.T) string {
 	m.log.Done(step.Kubelet, "Ready")
 	ctx, stop := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer stop()
-	if err := (userData{host{root: m.root}, service.URL, &w, time.Hour, func() int { return 0 }}).run(ctx); err != nil {
+	if err := (userData{host{root: m.root}, serviceAt(service.URL, nil), &w, time.Hour}).run(ctx); err != nil {
 		t.Error(err)
 	}
 	return w.all() + "\n"
