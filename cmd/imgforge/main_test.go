@@ -36,6 +36,8 @@ func TestScript(t *testing.T) {
 
 			"scaleway": fakeScaleway(),
 			"upstream": standIn(),
+			"base":     makeBase,
+			"helper":   makeHelper(),
 		},
 	})
 }

@@ -44,6 +44,8 @@ type Job struct {
 	Size int64
 	// Time is the time of all that is new, in seconds since 1970, at least 1.
 	Time int64
+	// Inspect sees the finished disk before any output is written, and may refuse it.
+	Inspect func(context.Context, sparse.Content) error
 	// Outputs are the files to write.
 	Outputs []Output
 }
@@ -116,6 +118,11 @@ func (j Job) bake(ctx context.Context) (Report, error) {
 	made, err := b.made(ctx, &r)
 	if err != nil {
 		return r, err
+	}
+	if j.Inspect != nil {
+		if err := j.Inspect(ctx, made); err != nil {
+			return r, err
+		}
 	}
 	for _, o := range j.Outputs {
 		if err := disk.Write(o.Path, o.Mode, o.Format, stoppable{made, ctx}); err != nil {

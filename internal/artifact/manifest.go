@@ -68,8 +68,26 @@ type Item struct {
 	Role string `json:"role,omitempty"`
 	// Format is ignition, cloud-init, butane, iso9660, json and so on.
 	Format string `json:"format,omitempty"`
+	// Disk says what a disk image was made of.
+	Disk *Disk `json:"disk,omitempty"`
 	// Secret puts the file into the secret part.
 	Secret bool `json:"-"`
+}
+
+// Disk is what a disk image holds, however the file is packed.
+type Disk struct {
+	// SHA256 and Size are those of the disk itself, as raw has it.
+	SHA256 string `json:"sha256"`
+	Size   int64  `json:"size"` // bytes
+	// Sealed tells that each node's keys are encrypted to its claim line.
+	Sealed bool `json:"sealed"`
+	// Base is the digest of the operating system's image, sha256:HEX or sha512:HEX.
+	Base string `json:"base"`
+	// Lock is the SHA-256 of the lock that pins all else; Sysext and Bundle are those of
+	// the files of the public part that are inside.
+	Lock   string `json:"lock"`
+	Sysext string `json:"sysext"`
+	Bundle string `json:"bundle"`
 }
 
 func (i Item) part() string {

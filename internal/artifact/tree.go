@@ -86,24 +86,33 @@ func NewTree(dir string, info TreeInfo) (*Tree, error) {
 // Add streams one file into the tree. It may be called from several goroutines;
 // the order of calls leaves no trace.
 func (t *Tree) Add(item Item, encode func(io.Writer) error) error {
-	part := item.part()
-	if err := checkItemPath(item.Path); err != nil {
-		return fmt.Errorf("add to %s: %w", t.dir, err)
-	}
-	if err := t.reserve(part, item); err != nil {
+	if err := t.begin(item); err != nil {
 		return err
 	}
-	if err := t.mkdir(part, filepath.Dir(item.Path)); err != nil {
-		return err
-	}
-	sum, size, err := t.write(part, item.Path, encode)
+	sum, size, err := t.write(item.part(), item.Path, encode)
 	if err != nil {
 		return err
 	}
+	t.enter(Entry{Item: item, SHA256: sum, Size: size})
+	return nil
+}
+
+// begin makes room for a file.
+func (t *Tree) begin(item Item) error {
+	if err := checkItemPath(item.Path); err != nil {
+		return fmt.Errorf("add to %s: %w", t.dir, err)
+	}
+	if err := t.reserve(item.part(), item); err != nil {
+		return err
+	}
+	return t.mkdir(item.part(), filepath.Dir(item.Path))
+}
+
+// enter notes a file that is written.
+func (t *Tree) enter(e Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.items[part][item.Path] = Entry{Item: item, SHA256: sum, Size: size}
-	return nil
+	t.items[e.part()][e.Path] = e
 }
 
 // AddBytes is [Tree.Add] for contents that are already in memory.
@@ -196,6 +205,9 @@ func (t *Tree) Commit() (err error) {
 		}
 	}()
 	t.fault("files written")
+	if err := os.RemoveAll(filepath.Join(t.temp, scratchName)); err != nil {
+		return explain("write", t.dir, err)
+	}
 	for _, part := range parts() {
 		if err := t.describe(part); err != nil {
 			return err

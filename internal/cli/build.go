@@ -14,15 +14,27 @@ func newBuild(app *forge.App) *cobra.Command {
 	var o forge.BuildOptions
 	cmd := &cobra.Command{
 		Use:   "build",
-		Short: "Write every payload and drive, with manifest.json and SHA256SUMS",
+		Short: "Write every payload, drive and image, with manifest.json and SHA256SUMS",
 		Long: `Build writes out/public (may be served and published: manifest.json, SHA256SUMS, certificates of
-authorities, files that nodes fetch by hash) and out/secret (only for you: payloads and drives).
-The folder appears whole or not at all, and the same file and store give the same bytes.
+authorities, files that nodes fetch by hash, images) and out/secret (only for you: payloads and drives).
+The folder appears whole or not at all, and the same file, store and lock give the same bytes.
+
+Where imgforge.lock lies beside the cluster file and delivery is baked, build also makes the system extension with
+the programs of a node, the bundle of its container images, and a disk image per role: the operating system's
+image with configuration, extension and bundle inside, which boots with no network. What the lock names comes from
+the cache; what is missing there is fetched first. Disk images are sealed: they hold the keys of every node of the
+role, each encrypted to its line of imgforge claims. With --unsealed the keys are in the clear, and the images in
+out/secret. A disk that holds a private key, a password, SSH keys, a user or a machine id ends the build.
 
 With --example it builds an embedded example with a throwaway store.`,
-		Args: exact(),
+		Example: "  imgforge build\n  imgforge build --role master --format qcow2,raw.zst\n  imgforge build --node worker-1 --offline",
+		Args:    exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Source.In = cmd.InOrStdin()
+			if err := checkImages(cmd, o.Images); err != nil {
+				return err
+			}
+			o.Images.Progress, o.Images.Terminal = progress(cmd.ErrOrStderr())
 			res, err := app.Build(cmd.Context(), o)
 			if err != nil {
 				return err
@@ -38,7 +50,35 @@ With --example it builds an embedded example with a throwaway store.`,
 	cmd.Flags().StringVarP(&o.Out, "out", "o", "out", "output folder; replaced whole")
 	cmd.Flags().StringVar(&o.Source.Example, "example", "", "build an embedded example with a throwaway store: "+strings.Join(examples.Names(), ", "))
 	cmd.Flags().BoolVar(&o.Sealed, "sealed", false, "encrypt each slot of the role payloads to its claim line; see imgforge claims")
+	imageFlags(cmd, &o.Images)
 	return cmd
+}
+
+// imageFlags are the flags of the images that a build makes.
+func imageFlags(cmd *cobra.Command, o *forge.ImageOptions) {
+	f := cmd.Flags()
+	f.BoolVar(&o.None, "no-images", false, "make payloads and drives only, whether there is a lock or not")
+	f.StringVar(&o.Role, "role", "", "make the disk image of this role only")
+	f.StringVar(&o.Node, "node", "", "make one disk image, for this node alone")
+	f.StringSliceVar(&o.Formats, "format", nil, "formats of disk images: raw, qcow2, raw.zst (default: what the provider takes)")
+	f.BoolVar(&o.Unsealed, "unsealed", false, "leave keys in disk images in the clear, and the images in out/secret")
+	f.StringVar(&o.Base, "base", "", "`FILE` of the operating system's image, where the lock pins none (os.family imgforge, ubuntu)")
+	f.StringVar(&o.Helper, "helper", "", "`FILE` of imgforge-node for the nodes' architecture (default: beside this program)")
+	downloadFlags(cmd, &o.Lock, &o.DownloadOptions)
+	f.StringVar(&o.Keys, "keys", "", "`FILE` of OpenPGP public keys to trust besides those that imgforge knows")
+}
+
+// checkImages refuses flags that contradict each other.
+func checkImages(cmd *cobra.Command, o forge.ImageOptions) error {
+	if o.Role != "" && o.Node != "" {
+		return usagef("build takes --role or --node, not both")
+	}
+	for _, name := range []string{"role", "node", "format", "unsealed", "base", "helper"} {
+		if o.None && cmd.Flags().Changed(name) {
+			return usagef("--no-images makes none: leave --%s out", name)
+		}
+	}
+	return nil
 }
 
 func newRender(app *forge.App) *cobra.Command {

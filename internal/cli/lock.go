@@ -117,7 +117,12 @@ func fetchLocked(cmd *cobra.Command, app *forge.App, o forge.LockOptions) error 
 // lockFlags are the flags of what reads a lock and may download.
 func lockFlags(cmd *cobra.Command, o *forge.LockOptions) {
 	clusterFlags(cmd, &o.Source)
-	cmd.Flags().StringVar(&o.Lock, "lock", "", "lock file (default: imgforge.lock beside the cluster file)")
+	downloadFlags(cmd, &o.Lock, &o.DownloadOptions)
+}
+
+// downloadFlags are the flags of the lock and of what is fetched.
+func downloadFlags(cmd *cobra.Command, lock *string, o *forge.DownloadOptions) {
+	cmd.Flags().StringVar(lock, "lock", "", "lock file (default: imgforge.lock beside the cluster file)")
 	cmd.Flags().StringVar(&o.Cache, "cache", "", "folder of downloads (default: imgforge/blobs in the user's cache)")
 	cmd.Flags().BoolVar(&o.Offline, "offline", false, "fetch nothing: take everything from the cache, or list what is missing")
 	cmd.Flags().StringArrayVar(&o.Mirrors, "mirror", nil, "`URL` prefix tried before a file's own; can be given several times (default: $IMGFORGE_MIRRORS)")

@@ -26,6 +26,8 @@ type BuildOptions struct {
 	Out string
 	// Sealed encrypts the slots of role payloads.
 	Sealed bool
+	// Images choose the images that are made where there is a lock.
+	Images ImageOptions
 }
 
 // BuildResult is what a build made.
@@ -38,7 +40,13 @@ type BuildResult struct {
 	Fetched    int // files that nodes fetch by hash
 	LatestBoot string
 	Throwaway  bool
-	Warnings   report.Report
+	// Images says which images were made, in words.
+	Images string
+	// Hint says what is not built, and how it would be; "" where nothing is missing.
+	Hint string
+	// Unread are the partitions of the base whose files the gate could not look at.
+	Unread   []string
+	Warnings report.Report
 }
 
 // Summary says in a few lines what lies where.
@@ -48,6 +56,15 @@ func (r *BuildResult) Summary() []string {
 			cmp.Or(strings.Join(r.Roles, ", "), "none fits"), Counted(r.Nodes, "node payload"), Counted(r.Drives, "drive"), filepath.Join(r.Out, artifact.Secret)),
 		fmt.Sprintf("manifest.json, SHA256SUMS and %s to serve in %s", Counted(r.Fetched, "file"), filepath.Join(r.Out, artifact.Public)),
 		"these can boot until " + r.LatestBoot,
+	}
+	if r.Images != "" {
+		out = append(out, r.Images)
+	}
+	for _, u := range r.Unread {
+		out = append(out, "not looked at for what no image may hold: "+u)
+	}
+	if r.Hint != "" {
+		out = append(out, r.Hint)
 	}
 	out = append(out, fmt.Sprintf("keep %q out of git: what machines boot from holds keys in the clear", r.Out))
 	if r.Throwaway {
@@ -80,9 +97,9 @@ func (a *App) Build(ctx context.Context, o BuildOptions) (*BuildResult, error) {
 		return nil, err
 	}
 	defer tree.Abort()
-	b := &build{cluster: c, store: st, tree: tree, sealed: o.Sealed, fetched: map[string]bool{},
+	b := &build{app: a, source: o.Source, o: o.Images, cluster: c, store: st, tree: tree, sealed: o.Sealed, fetched: map[string]bool{},
 		result: BuildResult{Out: o.Out, Cluster: c.plan.Cluster, LatestBoot: c.plan.LatestBoot, Throwaway: o.Source.Example != "", Warnings: c.report}}
-	steps := []func(context.Context) error{b.describe, b.roles, b.nodes}
+	steps := []func(context.Context) error{b.describe, b.roles, b.nodes, b.imagesOf}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -121,6 +138,9 @@ func authorities() []string {
 
 type build struct {
 	*cluster
+	app    *App
+	source Source
+	o      ImageOptions
 	store  *pki.Store
 	tree   *artifact.Tree
 	sealed bool

@@ -153,6 +153,11 @@ func (a *App) secretsToFind(src Source) (secrets [][]byte, why error) {
 	if err != nil {
 		return nil, err
 	}
+	return storeSecrets(c, st)
+}
+
+// storeSecrets are all keys that the store keeps for nodes.
+func storeSecrets(c *cluster, st *pki.Store) (secrets [][]byte, err error) {
 	for _, cert := range c.plan.Certificates {
 		key, err := st.PrivateKey(cert.ID)
 		if err != nil {
