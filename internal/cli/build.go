@@ -139,18 +139,26 @@ func renderConsole(cmd *cobra.Command, app *forge.App, o forge.RenderOptions) er
 
 func newClaims(app *forge.App) *cobra.Command {
 	var src forge.Source
-	var asJSON bool
+	var asJSON, console bool
 	var role string
 	cmd := &cobra.Command{
 		Use:   "claims",
-		Short: "Print the secret line that opens each node's slot in a sealed payload",
-		Long: `Claims prints one line per node, which opens that node's slot of a payload made with --sealed and no other. Each
-line is a secret. A node looks for it at first boot, in the kernel argument imgforge.claim= and in the files
-/etc/imgforge/claim and /run/imgforge/claim; without one it waits and says so on its console (code 106).`,
-		Example: "  imgforge render --role worker --sealed > worker.ign\n  imgforge claims --role worker",
+		Short: "Print the secret line that opens each node's slot in a sealed image or payload",
+		Long: `Claims prints one line per node, which opens that node's slot of a sealed image, or of a payload made with --sealed,
+and no other. Each line is a secret. Given to a server as its user-data, it makes the server that node: the line says which.
+A node looks for it at first boot: in the kernel argument imgforge.claim=, the files /etc/imgforge/claim and
+/run/imgforge/claim, systemd's credential imgforge.claim, QEMU's fw_cfg, attached drives, and the provider's metadata service.
+Without one it waits and says so on its console (codes 106, 114, 115).`,
+		Example: "  imgforge claims --for-console\n  imgforge claims --role worker",
 		Args:    exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			src.In = cmd.InOrStdin()
+			if console {
+				if asJSON {
+					return usagef("claims takes either --json or --for-console")
+				}
+				return claimsConsole(cmd, app, src, role)
+			}
 			claims, err := app.Claims(src, role)
 			if err != nil {
 				return err
@@ -167,7 +175,25 @@ line is a secret. A node looks for it at first boot, in the kernel argument imgf
 	clusterFlags(cmd, &src)
 	cmd.Flags().StringVar(&role, "role", "", "only the nodes of this role")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&console, "for-console", false, "print, for the servers that are to exist, what to paste where at the provider")
 	return cmd
+}
+
+// claimsConsole prints the lines with what to do with them.
+func claimsConsole(cmd *cobra.Command, app *forge.App, src forge.Source, role string) error {
+	help, err := app.ClaimHelp(src, role)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	fmt.Fprintln(out, help.Title()+".\nFor each server:")
+	for _, step := range help.Where {
+		fmt.Fprintln(out, "  - "+step)
+	}
+	for _, c := range help.Claims {
+		fmt.Fprintf(out, "\n%s:\n%s\n", c.Node, c.Line)
+	}
+	return nil
 }
 
 func newVerify(app *forge.App) *cobra.Command {

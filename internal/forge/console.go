@@ -47,6 +47,10 @@ func (a *App) Console(src Source, role, node string) (*Console, error) {
 	region := wanted.Zone[:max(0, strings.LastIndex(wanted.Zone, "-"))]
 	out := &Console{Region: region, Before: before(wanted, nodes[0].Role), After: after(wanted, nodes[0].Role)}
 	for _, n := range nodes {
+		if r, _ := c.plan.Role(n.Role); r.Image != "" {
+			out.Servers = append(out.Servers, consoleServer(c, wanted, n, nil))
+			continue
+		}
 		size, _, err := c.size("", n.Name, st)
 		if err != nil {
 			return nil, err
@@ -54,7 +58,7 @@ func (a *App) Console(src Source, role, node string) (*Console, error) {
 		if size.over() {
 			return nil, invalidAt(c, "roles."+n.Role, fmt.Sprintf("the payload of %s has %d bytes, and the provider takes %d", n.Name, size.Counted, size.Limit), size.Remedy)
 		}
-		out.Servers = append(out.Servers, consoleServer(c, wanted, n, size))
+		out.Servers = append(out.Servers, consoleServer(c, wanted, n, &size))
 	}
 	return out, nil
 }
@@ -105,7 +109,7 @@ func before(w *scaleway.Cluster, role string) []string {
 	return out
 }
 
-func consoleServer(c *cluster, w *scaleway.Cluster, n plan.Node, size Size) ConsoleServer {
+func consoleServer(c *cluster, w *scaleway.Cluster, n plan.Node, size *Size) ConsoleServer {
 	file := path.Join("out", artifact.Secret, "nodes", n.Name+c.extension())
 	var server scaleway.Node
 	for _, s := range w.Nodes {
@@ -113,17 +117,21 @@ func consoleServer(c *cluster, w *scaleway.Cluster, n plan.Node, size Size) Cons
 			server = s
 		}
 	}
+	boots := "paste the line that `imgforge claims --role " + n.Role + "` prints for it, and nothing else"
+	if size != nil {
+		boots = fmt.Sprintf("paste all of %s (imgforge build writes it): %d of %d bytes", file, size.Counted, size.Limit)
+	}
 	rows := []ConsoleRow{
 		{"Zone", w.Zone},
 		{"Type", cmp.Or(n.Type, "any; roles."+n.Role+".type names none")},
-		{"Image", cmp.Or(w.Image, "your own; platform.scaleway.image names none")},
+		{"Image", cmp.Or(server.Image, w.Image, "your own; platform.scaleway.image names none")},
 		{"Name", n.Name},
 		{"Tags", strings.Join(w.Tags(server), " ")},
 		{"Volumes", fmt.Sprintf("block storage, root %d GB", w.RootSize)},
 		{"Private network", w.Network + consoleAddress(server)},
 		{"Security group", w.Name + "-" + n.Role},
 		{"Public IPv4", consoleIP(w, n)},
-		{"Cloud-init", fmt.Sprintf("paste all of %s (imgforge build writes it): %d of %d bytes", file, size.Counted, size.Limit)},
+		{"Cloud-init", boots},
 	}
 	for _, disk := range server.Disks {
 		rows[5].Value += fmt.Sprintf("; %s %d GB", disk, w.DataSize)

@@ -241,6 +241,15 @@ func (c *cluster) explain(err error) error {
 	return err
 }
 
+// claimOf is the line that opens a node's slot: a secret.
+func claimOf(s payload.Secrets, node string) (string, error) {
+	key, err := claimKey(s, node)
+	if err != nil {
+		return "", err
+	}
+	return artifact.EncodeClaim(node, key)
+}
+
 // Claim is the line that opens one node's slot.
 type Claim struct {
 	Node string `json:"node"`
@@ -261,11 +270,7 @@ func (a *App) Claims(src Source, role string) ([]Claim, error) {
 	}
 	out := make([]Claim, 0, len(nodes))
 	for _, n := range nodes {
-		key, err := claimKey(st, n.Name)
-		if err != nil {
-			return nil, err
-		}
-		line, err := artifact.EncodeClaim(n.Name, key)
+		line, err := claimOf(st, n.Name)
 		if err != nil {
 			return nil, err
 		}

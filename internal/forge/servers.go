@@ -58,12 +58,19 @@ func (c *cluster) privateNetwork() (string, error) {
 
 func (c *cluster) serverOf(n plan.Node, st *pki.Store) (scaleway.Node, error) {
 	out := scaleway.Node{Name: n.Name, Role: n.Role, Slot: n.Slot, Type: n.Type, Apart: c.apart(n), Disks: disksOf(c.plan, n)}
+	role, _ := c.plan.Role(n.Role)
+	out.Image = role.Image
 	out.PublicIP, _ = netip.ParseAddr(n.PublicIP)
 	if c.plan.Network.Mesh == "none" {
 		out.Address, _ = netip.ParseAddr(n.Address)
 	}
 	if st == nil {
 		return out, nil
+	}
+	if out.Image != "" { // which holds the payload
+		line, err := claimOf(st, n.Name)
+		out.UserData = []byte(line + "\n")
+		return out, err
 	}
 	doc, err := c.document("", n.Name, st)
 	if err != nil {

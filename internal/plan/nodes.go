@@ -83,7 +83,7 @@ func rolesOf(sizes []roleSize) []Role {
 		out = append(out, Role{
 			Name: s.name, Count: s.count, Slots: s.slots,
 			Taints: taintsOf(s, alone), Labels: maps.Clone(s.spec.Labels), PublicIP: s.spec.PublicIP,
-			DataDisk: s.spec.DataDisk, RootDisk: s.spec.RootDisk, Type: s.spec.Type,
+			DataDisk: s.spec.DataDisk, RootDisk: s.spec.RootDisk, Type: s.spec.Type, Image: s.spec.Image,
 		})
 	}
 	return out

@@ -269,6 +269,7 @@ type Role struct {
 	DataDisk string            `json:"dataDisk,omitempty"`
 	RootDisk string            `json:"rootDisk,omitempty"`
 	Type     string            `json:"type,omitempty"`
+	Image    string            `json:"image,omitempty"` // sealed, by its ID at the provider
 }
 
 // Taint is a Kubernetes taint.

@@ -99,6 +99,7 @@ var changes = []change{
 	{path: "roles.*.dataDisk", value: "/dev/sdb"},
 	{path: "roles.*.rootDisk", value: "/dev/nvme0n1"},
 	{path: "roles.*.type", value: "PRO2-XXS"},
+	{path: "roles.*.image", value: "11111111-2222-4333-8444-555555555555"},
 	{path: "roles.*.labels", value: "{tier: edge}"},
 	{path: "roles.*.taints[0].key", value: "dedicated"},
 	{path: "roles.*.taints[0].value", value: "gpu", also: map[string]string{"roles.*.taints[0].key": "dedicated"}},

@@ -44,8 +44,8 @@ func nodeConflicts(c *Cluster, o *Observed, n Node) (all []error) {
 		if n.Type == "" {
 			all = append(all, fmt.Errorf("%s has no machine type: write roles.%s.type, such as one that `scw instance server-type list zone=%s` names", n.Name, n.Role, c.Zone))
 		}
-		if c.Image == "" {
-			all = append(all, fmt.Errorf("%s has no image to boot from: write platform.scaleway.image, an ID in %s or a label of the marketplace", n.Name, c.Zone))
+		if c.image(n) == "" {
+			all = append(all, fmt.Errorf("%s has no image to boot from: write roles.%s.image, the ID of one that you published, or platform.scaleway.image, an ID in %s or a label of the marketplace", n.Name, n.Role, c.Zone))
 		}
 	}
 	if a := o.address(n.Name, false); a != nil && n.Address.IsValid() && a.Address != n.Address {

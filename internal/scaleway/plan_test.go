@@ -79,7 +79,7 @@ func TestUpRefuses(t *testing.T) {
 		"without the tag imgforge.cluster=tiny":                  func(_ *Cluster, o *Observed) { o.Networks, o.Namesakes = nil, []string{"x"} },
 		"and none that starts with imgforge.node=":               func(_ *Cluster, o *Observed) { o.Servers = append(o.Servers, Server{ID: "t", Name: "t"}) },
 		"write roles.proxy.type":                                 func(c *Cluster, o *Observed) { c.Nodes[0].Type, o.Servers, o.IPs[0].Server = "", nil, "" },
-		"write platform.scaleway.image":                          func(c *Cluster, o *Observed) { c.Image, o.Servers, o.IPs[0].Server = "", nil, "" },
+		"write roles.proxy.image, ":                              func(c *Cluster, o *Observed) { c.Image, o.Servers, o.IPs[0].Server = "", nil, "" },
 		"is no flexible IP of this project and zone":             func(c *Cluster, _ *Observed) { c.EdgeIP = netip.MustParseAddr("203.0.113.99") },
 		"is attached to a server that is not of this cluster":    func(c *Cluster, o *Observed) { c.EdgeIP, o.IPs[0].Server = o.IPs[0].Address, "stranger" },
 		"has 10.0.0.9 booked and the cluster file says 10.0.0.8": func(c *Cluster, o *Observed) {

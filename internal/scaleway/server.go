@@ -71,14 +71,15 @@ func (w *work) createServer(c Change, with scw.RequestOption) error {
 
 // image is the ID of what a node boots from.
 func (w *work) image(n Node, with scw.RequestOption) (string, error) {
-	if validation.IsUUID(w.cluster.Image) {
-		return w.cluster.Image, nil
+	label := w.cluster.image(n)
+	if validation.IsUUID(label) {
+		return label, nil
 	}
-	local, err := w.market.GetLocalImageByLabel(&marketplace.GetLocalImageByLabelRequest{Zone: w.zone, ImageLabel: w.cluster.Image,
+	local, err := w.market.GetLocalImageByLabel(&marketplace.GetLocalImageByLabelRequest{Zone: w.zone, ImageLabel: label,
 		CommercialType: n.Type, Type: marketplace.LocalImageTypeInstanceSbs}, with)
 	// The SDK's own verdict on a list that it got; what went wrong on the way is wrapped.
 	if verdict, ok := errors.AsType[*scwerrors.Error](err); ok && errors.Unwrap(verdict) == nil {
-		return "", &unknownImage{w.cluster.Image, n.Type, string(w.zone)}
+		return "", &unknownImage{label, n.Type, string(w.zone)}
 	}
 	if err != nil {
 		return "", err

@@ -98,7 +98,7 @@ func (u *upward) apart() bool {
 func (u *upward) node(n Node) {
 	s := u.seen.server(n.Name)
 	if s == nil {
-		u.add(CreateServer, n.Name, n.Name, fmt.Sprintf("%s, image %s, %d GB, off", n.Type, u.cluster.Image, u.cluster.RootSize))
+		u.add(CreateServer, n.Name, n.Name, fmt.Sprintf("%s, image %s, %d GB, off", n.Type, u.cluster.image(n), u.cluster.RootSize))
 	}
 	if s == nil || s.Root != "" && !s.RootTagged {
 		u.add(TagRoot, n.Name, n.Name, "")

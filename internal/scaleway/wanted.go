@@ -5,6 +5,7 @@
 package scaleway
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/netip"
@@ -82,6 +83,7 @@ type Node struct {
 	// PublicIP is an address that you reserved for this node alone.
 	PublicIP netip.Addr
 	Apart    bool     // in the placement group
+	Image    string   // ID of an image of its own; "" for the cluster's
 	Disks    []string // names of data volumes, in the order of their devices
 	UserData []byte
 }
@@ -90,6 +92,9 @@ type Node struct {
 func (c *Cluster) Tags(n Node) []string {
 	return []string{ClusterTag + c.Name, RoleTag + n.Role, SlotTag + itoa(n.Slot), NodeTag + n.Name}
 }
+
+// image is what a node boots from, by ID or label.
+func (c *Cluster) image(n Node) string { return cmp.Or(n.Image, c.Image) }
 
 func (c *Cluster) node(name string) (Node, bool) {
 	for _, n := range c.Nodes {

@@ -124,6 +124,7 @@ type Role struct {
 	DataDisk string            `yaml:"dataDisk" doc:"Block device for data, formatted as ext4 when empty and mounted at /var/lib/data." format:"device" eg:"/dev/sdb"`
 	RootDisk string            `yaml:"rootDisk" doc:"Disk the OS is installed on, for metal." format:"device" eg:"/dev/nvme0n1"`
 	Type     string            `yaml:"type" doc:"Machine type at the provider." eg:"PRO2-XXS"`
+	Image    string            `yaml:"image" doc:"Sealed disk image of the role that imgforge build made, by its ID at Scaleway; imgforge up gives each server its claim line as user-data, and the payload is in the image. Left out, servers boot platform.scaleway.image with their payload as user-data." eg:"\"11111111-2222-4333-8444-555555555555\""`
 	Labels   map[string]string `yaml:"labels" doc:"Kubernetes labels of the role's nodes." eg:"{tier: edge}"`
 	Taints   []Taint           `yaml:"taints" doc:"Kubernetes taints of the role's nodes; masters have node-role.kubernetes.io/control-plane:NoSchedule unless they are alone, proxies node-role.imgforge.io/proxy:NoSchedule, when left out."`
 	Nodes    []Node            `yaml:"nodes" doc:"Single nodes by slot order, where something about them cannot be derived."`

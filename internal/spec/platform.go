@@ -22,6 +22,7 @@ func (k *check) platform() {
 	}
 	k.movesIP()
 	for _, r := range k.roles() {
+		k.sealedImage(r.path+".image", r.Image)
 		k.installs(r.path+".rootDisk", r.RootDisk)
 		for i, n := range r.Nodes {
 			k.installs(item(r.path+".nodes", i)+".rootDisk", n.RootDisk)
@@ -50,6 +51,18 @@ func (k *check) movesIP() {
 	}
 	if own.Egress == "none" {
 		k.err(path, "without a way out no proxy reaches the API that moves the address", "write egress: publicIP or gateway")
+	}
+}
+
+// sealedImage checks the ID of a role's own image. A label of the marketplace is never
+// one: what stands there has no slots.
+func (k *check) sealedImage(path, id string) {
+	switch {
+	case id == "":
+	case k.Platform.Provider != "scaleway" && k.Platform.Provider != "":
+		k.warn(path, "has no effect on "+k.Platform.Provider+", where imgforge makes no servers", "remove it")
+	case !regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`).MatchString(id):
+		k.err(path, quote(id)+" is not the ID of an image at Scaleway", "write the ID that `imgforge publish scaleway` printed; a label of the marketplace goes to platform.scaleway.image")
 	}
 }
 
