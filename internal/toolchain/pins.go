@@ -30,6 +30,7 @@ func pins() map[string]pin {
 		"etcd-3.7":   {module: "etcd-next", pkg: "go.etcd.io/etcd/server/v3"},
 		"etcdctl":    {module: "etcd", pkg: "go.etcd.io/etcd/etcdctl/v3"},
 		"k8s-strict": {module: "k8s-strict", pkg: "."},
+		"oras-pull":  {module: "oras-pull", pkg: "."},
 		// An S3 server that keeps objects as files.
 		"versitygw":    {module: "versitygw", pkg: "github.com/versity/versitygw/cmd/versitygw"},
 		"wireguard-go": {module: "wireguard", pkg: "golang.zx2c4.com/wireguard"},
