@@ -26,6 +26,20 @@ const (
 	PowerOn         Kind = "power on"
 	AwaitRunning    Kind = "wait until it runs:"
 
+	CreateBucket   Kind = "create bucket"
+	BeginUpload    Kind = "begin the upload of"
+	UploadPart     Kind = "upload"
+	CompleteUpload Kind = "complete the upload of"
+	ImportSnapshot Kind = "import as snapshot"
+	AwaitSnapshot  Kind = "wait until it is imported: snapshot"
+	CreateImage    Kind = "create image"
+	AwaitImage     Kind = "wait until it is available: image"
+	AbortUpload    Kind = "abort the upload of"
+	RemoveObject   Kind = "remove object"
+	RemoveBucket   Kind = "remove bucket"
+	DeleteImage    Kind = "delete image"
+	DeleteSnapshot Kind = "delete snapshot"
+
 	LookAgain Kind = "look once more at"
 
 	AwaitStable     Kind = "wait until it is no longer on its way:"
@@ -63,7 +77,7 @@ func (c Change) String() string {
 // creates tells whether an attempt that failed halfway may have left a new object.
 func (c Change) creates() bool {
 	switch c.Kind {
-	case CreateNetwork, CreateGroup, CreatePlacement, BookAddress, CreateIP, CreateServer, CreateVolume, CreateNIC:
+	case CreateNetwork, CreateGroup, CreatePlacement, BookAddress, CreateIP, CreateServer, CreateVolume, CreateNIC, BeginUpload, ImportSnapshot, CreateImage:
 		return true
 	}
 	return false

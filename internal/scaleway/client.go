@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/minio/minio-go/v7"
 	"github.com/scaleway/scaleway-sdk-go/api/block/v1"
 	"github.com/scaleway/scaleway-sdk-go/api/instance/v1"
 	"github.com/scaleway/scaleway-sdk-go/api/ipam/v1"
@@ -26,6 +27,7 @@ type Client struct {
 	ipam     *ipam.API
 	vpc      *vpc.API
 	market   *marketplace.API
+	store    *minio.Core // Object Storage of the region
 	zone     scw.Zone
 	region   scw.Region
 	project  string
@@ -69,7 +71,12 @@ func NewClient(zone string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("credentials of Scaleway: %w", err)
 	}
+	store, err := objectStorage(profile, region)
+	if err != nil {
+		return nil, err
+	}
 	return &Client{
+		store:    store,
 		instance: instance.NewAPI(client), block: block.NewAPI(client), ipam: ipam.NewAPI(client), vpc: vpc.NewAPI(client), market: marketplace.NewAPI(client),
 		zone: z, region: region, project: *profile.DefaultProjectID,
 	}, nil
@@ -106,6 +113,9 @@ func permanent(err error) bool {
 		}
 		return r.StatusCode >= 400 && r.StatusCode < 500
 	}
+	if r, ok := errors.AsType[minio.ErrorResponse](err); ok {
+		return refusedForGood(r)
+	}
 	for _, is := range []func() bool{
 		func() bool { _, ok := errors.AsType[*scw.InvalidArgumentsError](err); return ok },
 		func() bool { _, ok := errors.AsType[*scw.QuotasExceededError](err); return ok },
@@ -114,6 +124,7 @@ func permanent(err error) bool {
 		func() bool { _, ok := errors.AsType[*scw.OutOfStockError](err); return ok },
 		func() bool { _, ok := errors.AsType[*failedServer](err); return ok },
 		func() bool { _, ok := errors.AsType[*unknownImage](err); return ok },
+		func() bool { _, ok := errors.AsType[*failedImage](err); return ok },
 	} {
 		if is() {
 			return true

@@ -45,8 +45,10 @@ func serve(t *testing.T, api *fake.API) {
 	t.Helper()
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
+	storage := httptest.NewServer(api.ObjectStorage())
+	t.Cleanup(storage.Close)
 	for name, value := range map[string]string{
-		"SCW_API_URL": server.URL, "SCW_ACCESS_KEY": fake.AccessKey, "SCW_SECRET_KEY": fake.SecretKey, "SCW_DEFAULT_PROJECT_ID": fake.Project,
+		"SCW_API_URL": server.URL, "SCW_S3_URL": storage.URL, "SCW_ACCESS_KEY": fake.AccessKey, "SCW_SECRET_KEY": fake.SecretKey, "SCW_DEFAULT_PROJECT_ID": fake.Project,
 		"SCW_CONFIG_PATH": filepath.Join(t.TempDir(), "none.yaml"), "SCW_DEBUG": "true",
 	} {
 		t.Setenv(name, value)

@@ -39,6 +39,8 @@ type API struct {
 	Fault func(n int, r *http.Request) Fault
 	// Lag is in how many listings a new object does not show yet.
 	Lag int
+	// MinPart is the least size in bytes of every part of an upload but the last.
+	MinPart int
 
 	mu         sync.Mutex
 	mux        *http.ServeMux
@@ -53,6 +55,11 @@ type API struct {
 	ips        []*instance.IP
 	volumes    []*block.Volume
 	servers    []*instance.Server
+	snapshots  []*block.Snapshot
+	origins    map[string]*object // what a snapshot is imported from, by its ID
+	unheard    map[string]int     // requests for which the Instance API does not know a snapshot
+	images     []*instance.Image
+	buckets    map[string]*bucket
 	userData   map[string]map[string][]byte
 	mistakes   []string
 	moves      int // of flexible IPs
@@ -61,7 +68,8 @@ type API struct {
 
 // New is an empty project.
 func New() *API {
-	a := &API{mux: http.NewServeMux(), hidden: map[string]int{}, rules: map[string][]*instance.SecurityGroupRule{}, userData: map[string]map[string][]byte{}}
+	a := &API{MinPart: 5 << 20, origins: map[string]*object{}, unheard: map[string]int{}, buckets: map[string]*bucket{},
+		mux: http.NewServeMux(), hidden: map[string]int{}, rules: map[string][]*instance.SecurityGroupRule{}, userData: map[string]map[string][]byte{}}
 	a.mux.HandleFunc("GET /metadata", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"domain": "fake"})
 	})
@@ -70,6 +78,8 @@ func New() *API {
 	a.handleVolumes()
 	a.handleIPs()
 	a.handleServers()
+	a.handleSnapshots()
+	a.handleImages()
 	return a
 }
 

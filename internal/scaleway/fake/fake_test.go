@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,8 +20,12 @@ const (
 // What the real APIs refuse, as far as it is known, is refused here.
 func TestRefusals(t *testing.T) {
 	api := fake.New()
+	api.Bucket("far", "nl-ams", map[string][]byte{"disk": []byte("QFI\xfb")})
+	api.Bucket("near", "fr-par", map[string][]byte{"text": []byte("this is no disk of any kind, is it?")})
+	existing := api.Inventory()
 	server := httptest.NewServer(api)
 	defer server.Close()
+	const imports = "/block/v1/zones/fr-par-1/snapshots/import-from-object-storage"
 	for name, test := range map[string]struct {
 		method, path, body string
 		status             int
@@ -36,6 +41,13 @@ func TestRefusals(t *testing.T) {
 		"an unknown server":                  {"GET", zone + "/servers/" + absent, "", 404, "not found"},
 		"another zone":                       {"PATCH", "/instance/v1/zones/fr-par-2/ips/" + absent, `{"server":"` + absent + `"}`, 404, "unknown zone"},
 		"an import by the Instance API":      {"POST", zone + "/snapshots", `{"bucket":"b","key":"k"}`, 400, "Block Storage API"},
+		"an import from another region":      {"POST", imports, `{"project_id":"` + fake.Project + `","bucket":"far","key":"disk"}`, 400, "no bucket of fr-par"},
+		"an import of what is not there":     {"POST", imports, `{"project_id":"` + fake.Project + `","bucket":"near","key":"x"}`, 400, "no object"},
+		"an import of what is no disk":       {"POST", imports, `{"project_id":"` + fake.Project + `","bucket":"near","key":"text"}`, 400, "no qcow2"},
+		"an import into another project":     {"POST", imports, `{"project_id":"` + absent + `","bucket":"near","key":"text"}`, 403, "unknown project"},
+		"an import without a project":        {"POST", imports, `{"bucket":"near","key":"text"}`, 400, "required key"},
+		"an image of no snapshot":            {"POST", zone + "/images", `{` + mine + `,"arch":"x86_64","root_volume":"` + absent + `"}`, 404, "not found"},
+		"an image of no architecture":        {"POST", zone + "/images", `{` + mine + `,"arch":"amd64","root_volume":"` + absent + `"}`, 400, "Validation Error"},
 		"a list of another project":          {"GET", zone + "/servers?project=" + absent, "", 403, "unknown project"},
 		"a booking for a resource":           {"POST", "/ipam/v1/regions/fr-par/ips", `{"project_id":"` + fake.Project + `","resource":{"mac_address":"02:00:00:00:00:01"}}`, 400, "resource"},
 		"a booked address with a mask":       {"POST", "/ipam/v1/regions/fr-par/ips", `{"project_id":"` + fake.Project + `","address":"10.0.0.1/24"}`, 400, "invalid IP address"},
@@ -50,7 +62,7 @@ func TestRefusals(t *testing.T) {
 	if status, text := call(t, server.URL, "GET", zone+"/servers?project="+fake.Project, "", "wrong"); status != http.StatusUnauthorized {
 		t.Errorf("a wrong key: %d %s", status, text)
 	}
-	if got := api.Inventory(); len(got) > 0 {
+	if got := api.Inventory(); !slices.Equal(got, existing) {
 		t.Errorf("refused, and made: %v", got)
 	}
 }

@@ -29,8 +29,19 @@ func Faults() map[string]Fault {
 		"hung up": HungUp, "hung up after the work": HungUpAfter, "half-written answer": HalfWritten}
 }
 
+// form is how a kind of API says that something went wrong.
+type form func(w http.ResponseWriter, status int, kind, text string)
+
+func inJSON(w http.ResponseWriter, status int, kind, text string) {
+	answer(w, status, map[string]any{"type": kind, "message": text, "details": []any{}, "resource": "server", "resource_id": "", "current_state": "busy"})
+}
+
 // ServeHTTP counts calls, lets them go wrong, and serves the others.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.serve(w, r, a.mux, inJSON)
+}
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request, next http.Handler, wrong form) {
 	w.Header().Set(Header, "this is not Scaleway")
 	fault := None
 	if r.URL.Path != "/metadata" {
@@ -44,31 +55,32 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch fault {
 	case None:
-		a.mux.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	case TooMany:
-		answer(w, http.StatusTooManyRequests, map[string]string{"type": "too_many_requests", "message": "rate limit"})
+		wrong(w, http.StatusTooManyRequests, "too_many_requests", "rate limit")
 	case Transient:
-		answer(w, http.StatusConflict, map[string]string{"type": "transient_state", "message": "the resource is in a transient state", "resource": "server", "resource_id": "", "current_state": "busy"})
+		wrong(w, http.StatusConflict, "transient_state", "the resource is in a transient state")
 	case Broken:
-		answer(w, http.StatusInternalServerError, map[string]string{"type": "internal", "message": "internal error"})
+		wrong(w, http.StatusInternalServerError, "internal", "internal error")
 	case BrokenAfter:
-		a.mux.ServeHTTP(httptest.NewRecorder(), r)
-		answer(w, http.StatusInternalServerError, map[string]string{"type": "internal", "message": "internal error"})
+		next.ServeHTTP(httptest.NewRecorder(), r)
+		wrong(w, http.StatusInternalServerError, "internal", "internal error")
 	case HungUpAfter:
-		a.mux.ServeHTTP(httptest.NewRecorder(), r)
+		next.ServeHTTP(httptest.NewRecorder(), r)
 		hangUp(w, nil)
 	case Denied:
-		answer(w, http.StatusForbidden, map[string]any{"type": "permissions_denied", "message": "insufficient permissions", "details": []any{}})
+		wrong(w, http.StatusForbidden, "permissions_denied", "insufficient permissions")
 	case HungUp:
 		hangUp(w, nil)
 	case HalfWritten:
 		whole := httptest.NewRecorder()
-		a.mux.ServeHTTP(whole, r)
+		next.ServeHTTP(whole, r)
 		hangUp(w, whole)
 	}
 }
 
-// hangUp ends the connection, after half of an answer if there is one.
+// hangUp ends the connection, after half of an answer if there is one: of its body, or
+// of its first line when it has none.
 func hangUp(w http.ResponseWriter, whole *httptest.ResponseRecorder) {
 	conn, buf, err := w.(http.Hijacker).Hijack()
 	if err != nil {
@@ -79,7 +91,12 @@ func hangUp(w http.ResponseWriter, whole *httptest.ResponseRecorder) {
 		return
 	}
 	data := bytes.TrimSpace(whole.Body.Bytes())
-	buf.WriteString("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(data)+1) + "\r\n\r\n")
+	if len(data) == 0 {
+		buf.WriteString("HTTP/1.1 20")
+		buf.Flush()
+		return
+	}
+	buf.WriteString("HTTP/1.1 200 OK\r\nContent-Type: " + whole.Header().Get("Content-Type") + "\r\nContent-Length: " + strconv.Itoa(len(data)+1) + "\r\n\r\n")
 	buf.Write(data[:len(data)/2])
 	buf.Flush()
 }

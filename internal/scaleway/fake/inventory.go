@@ -42,6 +42,7 @@ func (a *API) Inventory() []string {
 		add("server %s %s %s nics:%d volumes:%d apart:%v userdata:%v dynamicIP:%v %s", s.Name, s.CommercialType, s.State, len(s.PrivateNics), len(s.Volumes),
 			s.PlacementGroup != nil, len(a.userData[s.ID]["cloud-init"]) > 0, s.DynamicIPRequired, strings.Join(s.Tags, " "))
 	}
+	out = append(out, a.shelf()...)
 	slices.Sort(out)
 	return out
 }
@@ -92,6 +93,39 @@ func (a *API) GiveUserData(name string, data []byte) {
 	for _, s := range a.servers {
 		if s.Name == name {
 			a.store(s, "cloud-init", data)
+		}
+	}
+}
+
+// Bucket makes a bucket in a region, as a person in the console does, with objects in it.
+func (a *API) Bucket(name, region string, objects map[string][]byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b := a.addBucket(name, region)
+	for key, data := range objects {
+		b.objects[key] = &object{data: data}
+	}
+}
+
+// Spoil lets imports of all objects that are there fail.
+func (a *API) Spoil() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, b := range a.buckets {
+		for _, o := range b.objects {
+			o.bad = true
+		}
+	}
+}
+
+// BootFrom makes a server from the image with a name, as a person in the console does.
+func (a *API) BootFrom(server, image string) {
+	a.Stranger(server)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, i := range a.images {
+		if i.Name == image {
+			a.servers[len(a.servers)-1].Image = i
 		}
 	}
 }

@@ -83,6 +83,7 @@ func (a *API) createServer(r *http.Request) (any, error) {
 	s := &instance.Server{ID: a.id(), Name: req.Name, Hostname: req.Name, Project: Project, Tags: req.Tags, CommercialType: req.CommercialType,
 		State: instance.ServerStateStopped, Zone: Zone, Volumes: map[string]*instance.VolumeServer{}, PrivateNics: []*instance.PrivateNIC{},
 		DynamicIPRequired: req.DynamicIPRequired == nil || *req.DynamicIPRequired}
+	s.Image = a.published(*req.Image)
 	if req.SecurityGroup != nil {
 		s.SecurityGroup = &instance.SecurityGroupSummary{ID: *req.SecurityGroup}
 	}
@@ -99,7 +100,7 @@ func (a *API) createServer(r *http.Request) (any, error) {
 }
 
 func (a *API) checkServer(req instance.CreateServerRequest) error {
-	if req.Image == nil || *req.Image != ImageID {
+	if req.Image == nil || *req.Image != ImageID && a.published(*req.Image) == nil {
 		return refuse(http.StatusNotFound, "unknown_resource", "image not found")
 	}
 	if req.CommercialType == "" {

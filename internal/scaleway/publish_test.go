@@ -1,0 +1,260 @@
+package scaleway_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/imgforge/imgforge/internal/scaleway"
+	"github.com/imgforge/imgforge/internal/scaleway/fake"
+)
+
+// step is the size of a part here: seven of them make the disk, more than one page lists.
+const step = 1 << 10
+
+// disk is a qcow2 as far as anybody looks at it: 20 GB of disk in less than 7 KB.
+func disk(content string) []byte {
+	data := make([]byte, 6*step+100)
+	copy(data, "QFI\xfb\x00\x00\x00\x03")
+	binary.BigEndian.PutUint64(data[24:], 20e9)
+	for i := 64; i < len(data); i++ {
+		data[i] = content[i%len(content)] + byte(i/step)
+	}
+	return data
+}
+
+func image(t *testing.T, content string) *scaleway.Image {
+	t.Helper()
+	data := disk(content)
+	source, err := scaleway.Cut(bytes.NewReader(data), int64(len(data)), step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &scaleway.Image{Cluster: "nostromo", Role: "worker", Version: "v1.34.2", Arch: "amd64", Digest: "sha256:" + source.SHA256, DiskSize: 20e9, Keep: 3, Source: source}
+}
+
+// shop is a fake that takes small parts.
+func shop() *fake.API {
+	api := fake.New()
+	api.MinPart = step
+	return api
+}
+
+// publish publishes against a fake and returns what exists then.
+func publish(t *testing.T, api *fake.API, i *scaleway.Image) []string {
+	t.Helper()
+	var said []string
+	shelf, err := runner(t, &said).Publish(t.Context(), i)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(said, "\n"))
+	}
+	if i.Source != nil && shelf.Available(i.Digest) == "" {
+		t.Fatalf("published, and there is no image: %s", shelf.Summary())
+	}
+	for _, line := range said {
+		if strings.Contains(line, fake.SecretKey) || strings.Contains(line, "PAYLOAD") {
+			t.Errorf("a secret was said: %s", line)
+		}
+	}
+	if m := api.Mistakes(); len(m) > 0 {
+		t.Error(m)
+	}
+	return api.Inventory()
+}
+
+func nameOf(i *scaleway.Image) string {
+	return "nostromo-worker-" + strings.TrimPrefix(i.Digest, "sha256:")[:16]
+}
+
+// linesOf is what one image leaves.
+func linesOf(i *scaleway.Image) []string {
+	tags := "imgforge.cluster=nostromo imgforge.role=worker imgforge.version=v1.34.2 imgforge.digest=" + i.Digest
+	return []string{fmt.Sprintf("image %s available x86_64 of %[1]s, %s", nameOf(i), tags), fmt.Sprintf("snapshot %s available 20000000000 %s", nameOf(i), tags)}
+}
+
+func linesOfAll(images ...*scaleway.Image) (out []string) {
+	for _, i := range images {
+		out = append(out, linesOf(i)...)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestPublish(t *testing.T) {
+	api := shop()
+	serve(t, api)
+	first := image(t, "PAYLOAD one")
+	same(t, publish(t, api, first), linesOfAll(first))
+	var said []string
+	if _, err := runner(t, &said).Publish(t.Context(), first); err != nil || len(said) > 0 {
+		t.Errorf("published twice: %v %v", said, err)
+	}
+}
+
+func TestPublishSaysWhatItWillDo(t *testing.T) {
+	api := shop()
+	serve(t, api)
+	i := image(t, "PAYLOAD one")
+	var said, shown []string
+	r := runner(t, &said)
+	_, changes, err := r.Client.Shelf(t.Context(), i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range changes {
+		shown = append(shown, c.String())
+	}
+	if _, err := r.Publish(t.Context(), i); err != nil {
+		t.Fatal(err)
+	}
+	same(t, said, shown)
+	if len(said) != 1+1+7+1+2+2+2 {
+		t.Errorf("steps:\n%s", strings.Join(said, "\n"))
+	}
+}
+
+// The newest images stay, and those that a server was made from, whosever it is.
+func TestPublishKeeps(t *testing.T) {
+	api := shop()
+	serve(t, api)
+	var images []*scaleway.Image
+	for n := range 6 {
+		i := image(t, fmt.Sprintf("PAYLOAD %d", n))
+		i.Keep = 2
+		images = append(images, i)
+		publish(t, api, i)
+		if n == 0 {
+			api.BootFrom("old", nameOf(i))
+		}
+	}
+	other := image(t, "PAYLOAD other")
+	other.Role = "proxy"
+	publish(t, api, other)
+	got := slices.DeleteFunc(api.Inventory(), func(line string) bool {
+		return strings.HasPrefix(line, "server") || strings.Contains(line, "role=proxy")
+	})
+	same(t, got, linesOfAll(images[0], images[4], images[5]))
+}
+
+// A bucket of yours stays, with what is yours in it.
+func TestPublishByOwnBucket(t *testing.T) {
+	api := shop()
+	serve(t, api)
+	api.Bucket("mine", string(fake.Region), map[string][]byte{"photo": []byte("x"), "imgforge/nostromo/worker/old.qcow2": []byte("x"), "imgforge/nostromo/proxy/other.qcow2": []byte("x")})
+	i := image(t, "PAYLOAD one")
+	i.Bucket = "mine"
+	want := append(linesOf(i), "bucket mine", "object imgforge/nostromo/proxy/other.qcow2 1", "object photo 1")
+	slices.Sort(want)
+	same(t, publish(t, api, i), want)
+}
+
+// An import that fails is said once, and the next run begins with removing it.
+func TestPublishBadDisk(t *testing.T) {
+	api := shop()
+	serve(t, api)
+	i := image(t, "PAYLOAD one")
+	spoil := true
+	api.Fault = func(_ int, r *http.Request) fake.Fault {
+		if spoil && strings.HasSuffix(r.URL.Path, "/import-from-object-storage") {
+			api.Spoil()
+		}
+		return fake.None
+	}
+	var said []string
+	_, err := runner(t, &said).Publish(t.Context(), i)
+	stopped, ok := errors.AsType[*scaleway.Stopped](err)
+	if !ok || !strings.Contains(stopped.Exists, "snapshot "+nameOf(i)+" (error), object imgforge/nostromo/worker/") {
+		t.Fatalf("%v", err)
+	}
+	same(t, said[len(said)-1:], []string{"wait until it is imported: snapshot " + nameOf(i)})
+	// Cleaning leaves nothing; and a whole disk goes through afterwards.
+	clean := *i
+	clean.Source = nil
+	spoil = false
+	same(t, publish(t, api, &clean), nil)
+	same(t, publish(t, api, i), linesOfAll(i))
+}
+
+// Every call of a run goes wrong in every way, one at a time.
+func TestEveryCallOfPublishGoesWrong(t *testing.T) {
+	before, i := image(t, "PAYLOAD one"), image(t, "PAYLOAD two")
+	i.Keep = 1
+	for name, fault := range fake.Faults() {
+		t.Run(name, func(t *testing.T) {
+			for n, calls := 1, 1; n <= calls; n++ {
+				api := shop()
+				serve(t, api)
+				publish(t, api, before)
+				first := api.Calls()
+				api.Lag = n % 3
+				api.Fault = func(call int, _ *http.Request) fake.Fault {
+					if call-first == n {
+						return fault
+					}
+					return fake.None
+				}
+				same(t, publish(t, api, i), linesOfAll(i))
+				calls = api.Calls() - first
+				if t.Failed() {
+					t.Fatalf("at call %d", n)
+				}
+			}
+		})
+	}
+}
+
+// A run is killed at every call, before or after the call had its effect; then it is
+// started anew, or given up.
+func TestPublishKilledAnywhere(t *testing.T) {
+	i := image(t, "PAYLOAD two")
+	clean := *i
+	clean.Source = nil
+	for _, fault := range []fake.Fault{fake.HungUp, fake.HungUpAfter} {
+		for n, killed := 1, true; killed; n++ {
+			for _, then := range []*scaleway.Image{i, &clean} {
+				api := shop()
+				api.Lag = n % 3
+				killed = publishKilled(t, api, i, n, fault)
+				if !killed {
+					break
+				}
+				got := publish(t, api, then)
+				if then == i {
+					same(t, got, linesOfAll(i))
+				} else if len(got) > 0 { // the provider had all that it needs before it was given up
+					same(t, strings.Split(strings.Replace(strings.Join(got, "\n"), " creating ", " available ", 1), "\n"), linesOfAll(i))
+				}
+				if t.Failed() {
+					t.Fatalf("killed at call %d", n)
+				}
+			}
+		}
+	}
+}
+
+// publishKilled ends a run at call n; false: it has fewer calls.
+func publishKilled(t *testing.T, api *fake.API, i *scaleway.Image, n int, fault fake.Fault) bool {
+	t.Helper()
+	ctx, kill := context.WithCancel(t.Context())
+	defer kill()
+	api.Fault = func(call int, _ *http.Request) fake.Fault {
+		if call != n {
+			return fake.None
+		}
+		kill()
+		return fault
+	}
+	serve(t, api)
+	var said []string
+	_, err := runner(t, &said).Publish(ctx, i)
+	if _, told := errors.AsType[*scaleway.Stopped](err); err != nil && len(said) > 0 && !told {
+		t.Errorf("call %d: begun, and what exists is not said: %v", n, err)
+	}
+	return err != nil
+}
