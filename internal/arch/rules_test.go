@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"images/squashfs":  nil,
 	// Formats of disks, from the bytes up.
 	"images/sparse":     nil,
+	"images/attest":     nil,
 	"images/gpt":        nil,
 	"images/ext4":       nil,
 	"images/fat":        nil,
