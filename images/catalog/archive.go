@@ -98,6 +98,8 @@ type Package struct {
 	// depends are groups of alternatives, Pre-Depends included.
 	depends  [][]string
 	provides []string
+	// required tells that no system is without it.
+	required bool
 }
 
 // ParsePackages reads an index (already unpacked) of the suite: paragraphs of
@@ -149,6 +151,7 @@ func (s Suite) packageOf(f map[string]string) (Package, error) {
 		}
 		p.depends = append(p.depends, names)
 	}
+	p.required = f["Essential"] == "yes" || f["Priority"] == "required"
 	for _, provided := range commas(f["Provides"]) {
 		p.provides = append(p.provides, packageName(provided))
 	}

@@ -31,7 +31,8 @@ func NewArchive(suites ...[]Package) *Archive {
 }
 
 // Closure is what packages need to run: they, and everything that they depend on,
-// sorted by name. Of alternatives the first counts that the archive has, as with apt.
+// sorted by name. Of alternatives one counts that is asked for itself, else the first
+// that the archive has, as with apt.
 // What leave names is left out, with what only it needs.
 func (a *Archive) Closure(names, leave []string) ([]Package, error) {
 	found := map[string]Package{}
@@ -47,7 +48,10 @@ func (a *Archive) Closure(names, leave []string) ([]Package, error) {
 		p := a.packages[real]
 		found[real] = p
 		for _, group := range p.depends {
-			next, ok := a.find(group)
+			next, ok := a.asked(group, names)
+			if !ok {
+				next, ok = a.find(group)
+			}
 			if !ok {
 				return fmt.Errorf("the archive has none of %s, which %s needs", strings.Join(group, ", "), real)
 			}
@@ -65,6 +69,32 @@ func (a *Archive) Closure(names, leave []string) ([]Package, error) {
 	return slices.SortedFunc(maps.Values(found), func(x, y Package) int { return cmp.Compare(x.Name, y.Name) }), nil
 }
 
+// asked is the first of some names that is, or is provided by, a package asked for.
+func (a *Archive) asked(group, names []string) (string, bool) {
+	for _, name := range group {
+		if slices.Contains(names, name) {
+			return a.find([]string{name})
+		}
+		for _, by := range a.virtual[name] {
+			if slices.Contains(names, by) {
+				return by, true
+			}
+		}
+	}
+	return "", false
+}
+
+// Required are the packages that every system has.
+func (a *Archive) Required() []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(a.packages)) {
+		if a.packages[name].required {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // find is the first of some names that is a package, or that one provides.
 func (a *Archive) find(names []string) (string, bool) {
 	for _, name := range names {
@@ -80,11 +110,12 @@ func (a *Archive) find(names []string) (string, bool) {
 	return "", false
 }
 
-// Uses of packages: what the node's sysext takes programs from, and what imgforge's
-// keepalived image is made of.
+// Uses of packages: what the node's sysext takes programs from, what imgforge's
+// keepalived image is made of, and what imgforge's own base is, which is a whole system.
 const (
 	UseSysext     = "sysext"
 	UseKeepalived = "keepalived"
+	UseBase       = "base"
 )
 
 // PackageRelease is the Debian release whose packages are taken. Programs come

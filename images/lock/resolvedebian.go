@@ -34,7 +34,11 @@ func (r *Resolver) debian(ctx context.Context, l *Lock, wanted map[string][]stri
 	}
 	l.Debian = &Debian{Release: catalog.PackageRelease, Snapshot: snapshot, Wanted: wanted}
 	for _, use := range slices.Sorted(maps.Keys(wanted)) {
-		packages, err := archive.Closure(wanted[use], catalog.Maintenance())
+		names, leave := wanted[use], catalog.Maintenance()
+		if use == catalog.UseBase { // a whole system is installed, and configured
+			names, leave = slices.Concat(names, archive.Required()), nil
+		}
+		packages, err := archive.Closure(names, leave)
 		if err != nil {
 			return fmt.Errorf("debian packages for %s: %w", use, err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/imgforge/imgforge/images/cache"
 	"github.com/imgforge/imgforge/images/catalog"
+	"github.com/imgforge/imgforge/images/debianbase"
 	"github.com/imgforge/imgforge/images/lock"
 	"github.com/imgforge/imgforge/images/sysext"
 	"github.com/imgforge/imgforge/internal/artifact"
@@ -239,6 +240,9 @@ func (c *cluster) wanted() (lock.Wanted, error) {
 	if slices.Contains(w.Images, p.Images.Keepalived) {
 		w.Made = []string{p.Images.Keepalived}
 		w.Packages[catalog.UseKeepalived] = []string{"keepalived"}
+	}
+	if p.OS.Family == "imgforge" {
+		w.Packages[catalog.UseBase] = slices.Sorted(slices.Values(slices.Concat(debianbase.Packages(), debianbase.MakingPackages())))
 	}
 	ships, err := catalog.ShipsOf(p.OS.Family, p.OS.Channel, p.OS.Arch)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/imgforge/imgforge/images/bake"
+	"github.com/imgforge/imgforge/images/debianbase"
 )
 
 // Tool is a program outside of imgforge that some work needs.
@@ -14,17 +15,27 @@ type Tool struct {
 	Install string `json:"install,omitempty"` // the Debian package, when it is missing
 }
 
-// Tools looks for every program that baking runs.
+// program is one that can be asked for its version.
+type program interface {
+	Version(ctx context.Context) (string, error)
+}
+
+// Tools looks for every program that baking, and making a base, runs.
 func (a *App) Tools(ctx context.Context) []Tool {
 	var all []Tool
-	for _, t := range bake.Tools() {
-		tool := Tool{Name: t.Name, For: t.For}
-		version, err := t.Version(ctx)
+	look := func(p program, t Tool, from string) {
+		version, err := p.Version(ctx)
 		if err != nil {
-			tool.Install = t.Package
+			t.Install = from
 		}
-		tool.Version = version
-		all = append(all, tool)
+		t.Version = version
+		all = append(all, t)
+	}
+	for _, t := range bake.Tools() {
+		look(t, Tool{Name: t.Name, For: t.For}, t.Package)
+	}
+	for _, t := range debianbase.Tools() {
+		look(t, Tool{Name: t.Name, For: "the base of os.family imgforge"}, t.Package)
 	}
 	return all
 }

@@ -129,8 +129,8 @@ type OS struct {
 	Arch            string `json:"arch"`
 	Format          string `json:"format"`          // ignition | cloud-init
 	Variant         string `json:"variant"`         // butane variant: flatcar | fcos
-	VariantVersion  string `json:"variantVersion"`  // flatcar 1.1.0 -> spec 3.4.0, fcos 1.6.0 -> 3.5.0
-	IgnitionVersion string `json:"ignitionVersion"` // 3.4.0 | 3.5.0
+	VariantVersion  string `json:"variantVersion"`  // flatcar 1.1.0 -> spec 3.4.0, 1.0.0 -> 3.3.0, fcos 1.6.0 -> 3.5.0
+	IgnitionVersion string `json:"ignitionVersion"` // 3.3.0 | 3.4.0 | 3.5.0
 	NetworkManager  bool   `json:"networkManager"`  // fcos; else systemd-networkd
 	Updater         string `json:"updater"`         // locksmith | zincati | unattended-upgrades
 }
@@ -374,10 +374,10 @@ type Certificate struct {
 
 // Key is a secret that is not a certificate.
 type Key struct {
-	// ID: service-account, encryption, <node>/tinc-rsa, <node>/tinc-ed25519,
+	// ID: service-account, encryption, signing, <node>/tinc-rsa, <node>/tinc-ed25519,
 	// <node>/wireguard, <node>/claim, operator/<name>/..., user/<name>.
 	ID   string `json:"id"`
-	Kind string `json:"kind"` // rsa | ecdsa | tinc-rsa | tinc-ed25519 | wireguard | random32 | user
+	Kind string `json:"kind"` // rsa | ecdsa | ed25519 | tinc-rsa | tinc-ed25519 | wireguard | random32 | user
 	Role string `json:"role,omitempty"`
 	Node string `json:"node,omitempty"`
 	// Public tells that the public half may be shown and stored in the clear.

@@ -30,6 +30,8 @@ func osOf(o spec.OS, arch string) OS {
 	case "fcos":
 		out.Variant, out.VariantVersion, out.IgnitionVersion = "fcos", "1.6.0", "3.5.0"
 		out.NetworkManager, out.Updater = true, "zincati"
+	case "imgforge": // Debian's own Ignition, which its initrd has
+		out.VariantVersion, out.IgnitionVersion = "1.0.0", "3.3.0"
 	case "debian", "ubuntu":
 		out.Format = FormatCloudInit
 	}

@@ -18,8 +18,11 @@ import (
 // and the author's own snippets, are written. The cloud-init families use
 // flatcar's: it adds nothing of CoreOS to a configuration.
 func ButaneVariant(family string) (variant, version string) {
-	if family == "fcos" {
+	switch family {
+	case "fcos":
 		return "fcos", "1.6.0"
+	case "imgforge":
+		return "flatcar", "1.0.0"
 	}
 	return "flatcar", "1.1.0"
 }
