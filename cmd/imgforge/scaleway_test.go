@@ -1,20 +1,29 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/imgforge/imgforge/images/qcow2"
+	"github.com/imgforge/imgforge/images/sparse"
+	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/scaleway/fake"
 )
 
 // fakeScaleway is `scaleway start`, which serves an empty project and puts its
-// credentials into the environment; `scaleway inventory`, which prints what exists;
-// `scaleway deny`, after which no more server may be made, until `scaleway allow`; and
-// `scaleway stranger NAME`, a server that belongs to nobody.
+// credentials into the environment; `scaleway inventory`, which prints what exists or nothing;
+// `scaleway deny`, after which no more server may be made, until `scaleway allow`;
+// `scaleway deny images`, the same for images; `scaleway stranger NAME`, a server that
+// belongs to nobody; `scaleway disk FILE TEXT`, a qcow2 with a text in it; and
+// `scaleway out FOLDER PART TEXT`, an output folder of the cluster tiny with such a disk
+// of role worker in one part, sealed in the public one.
 func fakeScaleway() func(*testscript.TestScript, bool, []string) {
 	var lock sync.Mutex
 	running := map[string]*fake.API{} // by the script's folder
@@ -28,14 +37,25 @@ func fakeScaleway() func(*testscript.TestScript, bool, []string) {
 			running[ts.Getenv("WORK")] = api
 			serveScript(ts, api)
 		case args[0] == "inventory":
-			for _, line := range api.Inventory() {
+			lines := api.Inventory()
+			if len(lines) == 0 {
+				lines = []string{"nothing"}
+			}
+			for _, line := range lines {
 				fmt.Fprintln(ts.Stdout(), line)
 			}
 		case args[0] == "stranger":
 			api.Stranger(args[1])
+		case args[0] == "disk":
+			f, err := os.Create(ts.MkAbs(args[1]))
+			ts.Check(err)
+			ts.Check(errors.Join(writeDisk(f, args[2]), f.Close()))
+		case args[0] == "out":
+			ts.Check(writeOut(ts.MkAbs(args[1]), args[2], args[3]))
 		case args[0] == "deny":
+			denied := "/instance/v1/zones/fr-par-1/" + append(args[1:], "servers")[0]
 			api.Fault = func(_ int, r *http.Request) fake.Fault {
-				if r.Method == http.MethodPost && r.URL.Path == "/instance/v1/zones/fr-par-1/servers" {
+				if r.Method == http.MethodPost && r.URL.Path == denied {
 					return fake.Denied
 				}
 				return fake.None
@@ -51,9 +71,30 @@ func fakeScaleway() func(*testscript.TestScript, bool, []string) {
 func serveScript(ts *testscript.TestScript, api *fake.API) {
 	server := httptest.NewServer(api)
 	ts.Defer(server.Close)
+	storage := httptest.NewServer(api.ObjectStorage())
+	ts.Defer(storage.Close)
 	ts.Setenv("SCW_API_URL", server.URL)
+	ts.Setenv("SCW_S3_URL", storage.URL)
 	ts.Setenv("SCW_ACCESS_KEY", fake.AccessKey)
 	ts.Setenv("SCW_SECRET_KEY", fake.SecretKey)
 	ts.Setenv("SCW_DEFAULT_PROJECT_ID", fake.Project)
 	ts.Setenv("SCW_DEBUG", "true")
+}
+
+// writeDisk writes a disk of 1 MiB.
+func writeDisk(f *os.File, text string) error {
+	return qcow2.Write(f, sparse.Bytes(append(bytes.Repeat([]byte{0}, 1<<20-len(text)), text...)))
+}
+
+func writeOut(dir, part, text string) error {
+	tree, err := artifact.NewTree(dir, artifact.TreeInfo{Cluster: "tiny"})
+	if err != nil {
+		return err
+	}
+	secret := part == artifact.Secret
+	item := artifact.Item{Path: "images/worker.qcow2", Kind: "image", Role: "worker", Format: "qcow2", Secret: secret, Disk: &artifact.Disk{Sealed: !secret}}
+	if _, err := tree.AddFile(item, func(f *os.File) error { return writeDisk(f, text) }); err != nil {
+		return err
+	}
+	return tree.Commit()
 }

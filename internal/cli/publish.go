@@ -13,6 +13,6 @@ func newPublish(app *forge.App) *cobra.Command {
 		Args:  exact(),
 		RunE:  incomplete,
 	}
-	cmd.AddCommand(newPublishOCI(app))
+	cmd.AddCommand(newPublishOCI(app), newPublishScaleway(app))
 	return cmd
 }

@@ -159,7 +159,7 @@ func (p *publication) tidyImages() {
 	}
 	for _, s := range p.seen.Snapshots {
 		// One that is on its way and of another digest belongs to a run beside this one.
-		if !kept[s.ID] && (s.ready() || s.State == stateError || s.Digest == p.image.Digest) {
+		if !kept[s.ID] && (s.ready() || s.State == stateError || s.Digest == p.image.Digest || p.image.Source == nil) {
 			p.drop(DeleteSnapshot, s.Name, s.ID)
 		}
 	}

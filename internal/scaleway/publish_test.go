@@ -175,7 +175,7 @@ func TestPublishBadDisk(t *testing.T) {
 	same(t, said[len(said)-1:], []string{"wait until it is imported: snapshot " + nameOf(i)})
 	// Cleaning leaves nothing; and a whole disk goes through afterwards.
 	clean := *i
-	clean.Source = nil
+	clean.Source, clean.Digest = nil, ""
 	spoil = false
 	same(t, publish(t, api, &clean), nil)
 	same(t, publish(t, api, i), linesOfAll(i))
@@ -214,7 +214,7 @@ func TestEveryCallOfPublishGoesWrong(t *testing.T) {
 func TestPublishKilledAnywhere(t *testing.T) {
 	i := image(t, "PAYLOAD two")
 	clean := *i
-	clean.Source = nil
+	clean.Source, clean.Digest = nil, ""
 	for _, fault := range []fake.Fault{fake.HungUp, fake.HungUpAfter} {
 		for n, killed := 1, true; killed; n++ {
 			for _, then := range []*scaleway.Image{i, &clean} {
