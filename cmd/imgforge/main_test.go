@@ -31,6 +31,9 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mode": checkMode,
+			"oras": orasPull,
+			"ci":   runCI,
+			"read": readVariable,
 			"same": checkSame,
 			"edit": edit,
 

@@ -57,7 +57,7 @@ func (a *App) PublishOCI(ctx context.Context, o PublishOCIOptions) (*PublishedOC
 	if err != nil {
 		return nil, err
 	}
-	verdict, err := a.Verify(src, o.Out)
+	verdict, err := a.Verify(src, o.Out, "")
 	if err != nil {
 		return nil, err
 	}
@@ -85,11 +85,11 @@ func (a *App) PublishOCI(ctx context.Context, o PublishOCIOptions) (*PublishedOC
 
 // publishable refuses a folder that nobody should boot from.
 func publishable(out string, v *Verification) error {
-	if !v.OK() {
-		return fmt.Errorf("%s is not published: %s; the first: %s; see `imgforge verify %[1]s`", out, Counted(len(v.Problems), "problem"), v.Problems[0])
-	}
 	if v.Throwaway {
 		return fmt.Errorf("%s is not published: it was built with a throwaway store, whose keys are gone", out)
+	}
+	if !v.OK() {
+		return fmt.Errorf("%s is not published: %s; the first: %s; see `imgforge verify %[1]s`", out, Counted(len(v.Problems), "problem"), v.Problems[0])
 	}
 	return nil
 }
@@ -108,7 +108,8 @@ func releaseOf(out string, secrets bool) (release.Set, error) {
 		}
 		set.Files = append(set.Files, member(out, artifact.Public, e))
 	}
-	for _, own := range []release.File{{Title: artifact.ManifestName, Kind: "manifest", Format: "json"}, {Title: artifact.ChecksumsName, Kind: "checksums", Format: "sha256"}} {
+	for _, own := range []release.File{{Title: artifact.ManifestName, Kind: "manifest", Format: "json"}, {Title: artifact.ChecksumsName, Kind: "checksums", Format: "sha256"},
+		{Title: artifact.SignatureName, Kind: "signature", Format: "ed25519"}} {
 		own.Source = filepath.Join(out, artifact.Public, own.Title)
 		data, err := os.ReadFile(own.Source)
 		if err != nil {
