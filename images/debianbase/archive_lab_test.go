@@ -3,7 +3,6 @@
 package debianbase
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,13 +50,5 @@ func archived(t *testing.T) []Package {
 		}
 		all = append(all, p)
 	}
-	fmt.Println(len(all), "packages")
 	return all
-}
-
-func TestTry(t *testing.T) {
-	err := Build(t.Context(), Job{Packages: archived(t), Time: 1763683200, Platform: "qemu", Output: os.Getenv("BASE_OUT"), Logf: t.Logf})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

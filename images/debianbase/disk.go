@@ -191,10 +191,11 @@ func (j Job) root(ctx context.Context, path, key string) error {
 		return err
 	}
 	id := partGUID(key, "root file system").String()
-	cmd := exec.CommandContext(ctx, program, "-q", "-F", "-t", "ext4", "-b", "4096", "-L", "ROOT", "-U", id,
+	// Features are named, so that no version and no configuration of mke2fs decides.
+	cmd := exec.CommandContext(ctx, program, "-q", "-F", "-b", "4096", "-I", "256", "-i", "16384", "-m", "1", "-L", "ROOT", "-U", id,
+		"-O", "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum",
 		"-E", "hash_seed="+id+",root_owner=0:0,lazy_itable_init=1,nodiscard", path)
-	// The configuration of this machine's mke2fs is not the base's.
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin", "LC_ALL=C", "TZ=UTC0", "MKE2FS_CONFIG=/dev/null", "E2FSPROGS_FAKE_TIME=" + strconv.FormatInt(j.Time, 10), "SOURCE_DATE_EPOCH=" + strconv.FormatInt(j.Time, 10)}
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin", "LC_ALL=C", "TZ=UTC0", "E2FSPROGS_FAKE_TIME=" + strconv.FormatInt(j.Time, 10), "SOURCE_DATE_EPOCH=" + strconv.FormatInt(j.Time, 10)}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("mke2fs: %w: %s", err, lastLines(out, 5))
 	}

@@ -48,9 +48,9 @@ func (j Job) install(ctx context.Context, dir, path string) error {
 	for _, p := range j.Packages {
 		names = append(names, p.Name)
 	}
-	mode := "unshare"
-	if os.Geteuid() == 0 {
-		mode = "root"
+	mode, err := installMode()
+	if err != nil {
+		return err
 	}
 	args := []string{"--mode=" + mode, "--variant=essential", "--format=tar", "--include=" + strings.Join(names, ","),
 		`--aptopt=APT::Install-Recommends "false"`, "--dpkgopt=path-exclude=/etc/kernel/postinst.d/*"}
@@ -75,6 +75,18 @@ func (j Job) install(ctx context.Context, dir, path string) error {
 		return fmt.Errorf("mmdebstrap --mode=%s: %w: %s", mode, errors.Join(err, ctx.Err()), lastLines(out, 15))
 	}
 	return nil
+}
+
+// installMode is mmdebstrap's: root installs in a chroot, everybody else in a user
+// namespace, for which the system lends them user ids.
+func installMode() (string, error) {
+	if os.Geteuid() == 0 {
+		return "root", nil
+	}
+	if _, err := exec.LookPath("newuidmap"); err != nil {
+		return "", errors.New("without root, newuidmap is needed: install Debian's package uidmap")
+	}
+	return "unshare", nil
 }
 
 // lastLines is the end of what a program said.
