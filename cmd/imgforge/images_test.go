@@ -23,7 +23,7 @@ func makeBase(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(basedisk.Imgforge(ts.MkAbs(args[0]), files))
 }
 
-// makeHelper is `helper FILE`: imgforge-node, built once for all scripts.
+// makeHelper is `helper FILE`: what stands in for imgforge-node, built once for all scripts.
 func makeHelper() func(*testscript.TestScript, bool, []string) {
 	build := sync.OnceValues(func() ([]byte, error) {
 		root, err := testtool.ModuleRoot()
@@ -35,7 +35,7 @@ func makeHelper() func(*testscript.TestScript, bool, []string) {
 			return nil, err
 		}
 		defer os.RemoveAll(dir)
-		cmd := exec.Command("go", "build", "-trimpath", "-o", dir, "./cmd/imgforge-node")
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir, "./internal/testtool/imgforge-node")
 		cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0", "GOARCH=amd64", "GOOS=linux")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return out, err

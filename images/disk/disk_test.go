@@ -109,6 +109,14 @@ func TestWrite(t *testing.T) {
 		if got, _ := all(t, filepath.Join(dir, "a."+format)); !bytes.Equal(got, data) {
 			t.Errorf("%s: read back, it differs", format)
 		}
+		s, err := Stream(filepath.Join(dir, "a."+format))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(s); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%s: as a stream, it differs: %v", format, err)
+		}
+		s.Close()
 	}
 	if got := run(t, nil, "zstd", "-q", "-d", "-c", filepath.Join(dir, "a.raw.zst")); !bytes.Equal(got, data) {
 		t.Error("zstd reads something else")

@@ -42,6 +42,9 @@ func (a *App) Verify(src Source, dir string) (*Verification, error) {
 	}
 	v := &Verification{Verdict: verdict, Unchecked: []string{}}
 	v.did("%s: %s, %d bytes, checked against manifest.json and SHA256SUMS", dir, Counted(v.Files, "file"), v.Bytes)
+	if err := v.disks(dir, secrets); err != nil {
+		return nil, err
+	}
 	if err := a.compare(v, src, dir); err != nil {
 		return nil, err
 	}

@@ -48,6 +48,7 @@ type elsewhereBuild struct {
 	umask   string
 	user    uint32 // 0 stays who it is
 	env     []string
+	args    []string // of build
 }
 
 func (b *elsewhereBuild) build(t *testing.T, binary string) map[string]entry {
@@ -64,7 +65,7 @@ func (b *elsewhereBuild) build(t *testing.T, binary string) map[string]entry {
 		}
 	}
 	home := filepath.Join(work, "cluster", "home")
-	cmd := exec.Command("sh", "-c", "umask "+b.umask+` && exec "$0" build -f ../cluster.yaml -o ../built`, work+"/imgforge")
+	cmd := exec.Command("sh", append([]string{"-c", "umask " + b.umask + ` && exec "$0" build -f ../cluster.yaml -o ../built "$@"`}, append([]string{work + "/imgforge"}, b.args...)...)...)
 	cmd.Dir = filepath.Join(work, "cluster", "cwd")
 	if err := os.Mkdir(cmd.Dir, 0o755); err != nil {
 		t.Fatal(err)

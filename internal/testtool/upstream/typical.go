@@ -1,7 +1,12 @@
 package upstream
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/imgforge/imgforge/images/catalog"
+	"github.com/imgforge/imgforge/images/debianbase"
 )
 
 // packages is an index of Debian packages in small: alternatives, versions in
@@ -76,7 +81,7 @@ Depends: libc6 (>= 2.34)
 func (s *Site) Typical(snapshot string, images []string) error {
 	steps := []error{
 		s.FedoraCoreOS("stable", "44.20260802.3.1"), s.DebianImage("12", "amd64", "20260601-2496"),
-		s.Debian("12", snapshot, packages, security),
+		s.Debian("12", snapshot, packages+basePackages(), security),
 	}
 	for _, arch := range [...]string{"amd64", "arm64"} {
 		steps = append(steps, s.Flatcar("stable", arch, "4459.2.1"))
@@ -96,4 +101,15 @@ func (s *Site) Typical(snapshot string, images []string) error {
 		}
 	}
 	return nil
+}
+
+// basePackages adds what imgforge's own base is made of and packages above has not.
+func basePackages() string {
+	var out strings.Builder
+	for _, name := range slices.Concat(debianbase.Packages(), debianbase.MakingPackages()) {
+		if !strings.Contains("\n"+packages, "\nPackage: "+name+"\n") {
+			fmt.Fprintf(&out, "\nPackage: %s\nVersion: 1.0-1\n", name)
+		}
+	}
+	return out.String()
 }
