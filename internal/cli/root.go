@@ -115,7 +115,7 @@ func newRoot(app *forge.App) *cobra.Command {
 	root.AddCommand(
 		newInit(app), newValidate(app), newPlan(app), newBuild(app), newRender(app), newClaims(app),
 		newPKI(app), newSecret(app), newSnapshot(app), newKubeconfig(app), newMeshConfig(app), newVerify(app), newTest(app), newDoctor(app),
-		newUp(app), newDown(app), newPublish(app), newLock(app), newFetch(app), newCache(app), newBase(app),
+		newUp(app), newDown(app), newPublish(app), newExport(app), newLock(app), newFetch(app), newCache(app), newBase(app),
 		newSchema(), newVersion(app),
 	)
 	return root

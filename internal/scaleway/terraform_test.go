@@ -1,0 +1,177 @@
+package scaleway_test
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	hcljson "github.com/hashicorp/hcl/v2/json"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/imgforge/imgforge/internal/scaleway"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// attributes are the arguments that the provider's schema (version 2.81) has of each
+// kind of object; anything else is refused by it.
+func attributes() map[string][]string {
+	return map[string][]string{
+		"resource.scaleway_vpc_private_network":      {"name", "region", "tags", "enable_default_route_propagation", "ipv4_subnet"},
+		"resource.scaleway_instance_security_group":  {"name", "description", "zone", "stateful", "inbound_default_policy", "outbound_default_policy", "tags", "inbound_rule"},
+		"resource.scaleway_instance_placement_group": {"name", "zone", "policy_type", "policy_mode", "tags"},
+		"resource.scaleway_ipam_ip":                  {"address", "region", "source", "tags"},
+		"resource.scaleway_instance_ip":              {"type", "zone", "tags"},
+		"resource.scaleway_block_volume":             {"name", "zone", "iops", "size_in_gb", "tags"},
+		"resource.scaleway_instance_private_nic":     {"server_id", "zone", "private_network_id", "ipam_ip_ids", "tags"},
+		"resource.scaleway_instance_server": {"name", "zone", "type", "image", "tags", "security_group_id", "placement_group_id", "enable_dynamic_ip", "root_volume",
+			"additional_volume_ids", "ip_ids", "cloud_init", "state"},
+		"data.scaleway_instance_ip": {"address", "zone"},
+	}
+}
+
+// exported are the clusters whose modules are looked at.
+func exported() map[string]*scaleway.Cluster {
+	reserved := shared()
+	reserved.EdgeIP = netip.MustParseAddr("203.0.113.63")
+	reserved.Nodes[0].PublicIP = netip.MustParseAddr("203.0.113.7")
+	reserved.Nodes[2].Image = "6f0c1e9a-1111-4222-8333-444455556666"
+	reserved.Egress = scaleway.EgressGateway
+	return map[string]*scaleway.Cluster{"mesh": small(), "shared": reserved}
+}
+
+// The module is parsed as Terraform parses it, and everything that it refers to is in it.
+func TestTerraform(t *testing.T) {
+	boots := map[string][]string{
+		"mesh":   {"MODULE/../out/secret/nodes/master-1.ign", "MODULE/../out/secret/nodes/proxy-1.ign", "MODULE/../out/secret/nodes/proxy-2.ign"},
+		"shared": {"LINE\n", "MODULE/../out/secret/nodes/master-1.ign", "MODULE/../out/secret/nodes/proxy-1.ign"},
+	}
+	for name, c := range exported() {
+		t.Run(name, func(t *testing.T) {
+			data, err := scaleway.Terraform(c, scaleway.Module{Payloads: "../out/secret/nodes", Extension: ".ign", Region: "fr-par"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(data), payload) {
+				t.Error("the module holds what a server boots from")
+			}
+			golden := filepath.Join("testdata", "terraform-"+name+".tf.json")
+			if *update {
+				if err := os.WriteFile(golden, data, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil || string(want) != string(data) {
+				t.Errorf("%s is another (%v):\n%s", golden, err, data)
+			}
+			file, diags := hcljson.Parse(data, "main.tf.json")
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			m := &module{t: t, defined: map[string]bool{}}
+			m.read(file.Body)
+			m.resolve()
+			slices.Sort(m.boots)
+			same(t, m.boots, boots[name])
+		})
+	}
+}
+
+// module collects what a module defines and what it refers to.
+type module struct {
+	t       *testing.T
+	defined map[string]bool
+	used    []hcl.Traversal
+	boots   []string // what servers boot from
+}
+
+// evaluate computes an expression in which file gives the name of the file.
+func (m *module) evaluate(e hcl.Expression) string {
+	m.t.Helper()
+	same := function.New(&function.Spec{Params: []function.Parameter{{Name: "value", Type: cty.String}}, Type: function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return args[0], nil }})
+	got, diags := e.Value(&hcl.EvalContext{Functions: map[string]function.Function{"file": same, "sensitive": same}, Variables: map[string]cty.Value{
+		"path": cty.ObjectVal(map[string]cty.Value{"module": cty.StringVal("MODULE")}),
+		"var":  cty.ObjectVal(map[string]cty.Value{"payloads": cty.StringVal(""), "claims": cty.MapVal(map[string]cty.Value{"proxy-2": cty.StringVal("LINE")})}),
+	}})
+	if diags.HasErrors() {
+		m.t.Fatal(diags)
+	}
+	return got.AsString()
+}
+
+func (m *module) read(body hcl.Body) {
+	m.t.Helper()
+	content, diags := body.Content(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "terraform"}, {Type: "variable", LabelNames: []string{"name"}},
+		{Type: "resource", LabelNames: []string{"type", "name"}}, {Type: "data", LabelNames: []string{"type", "name"}}, {Type: "output", LabelNames: []string{"name"}}}})
+	if diags.HasErrors() {
+		m.t.Fatal(diags)
+	}
+	for _, b := range content.Blocks {
+		switch b.Type {
+		case "variable":
+			m.defined["var."+b.Labels[0]] = true
+		case "output":
+			m.refer(b.Body, "output")
+		case "resource":
+			m.defined[strings.Join(b.Labels, ".")] = true
+			m.refer(b.Body, "resource."+b.Labels[0])
+		case "data":
+			m.defined["data."+strings.Join(b.Labels, ".")] = true
+			m.refer(b.Body, "data."+b.Labels[0])
+		}
+	}
+}
+
+// refer notes what the expressions of a block refer to, and minds unknown arguments.
+func (m *module) refer(body hcl.Body, kind string) {
+	m.t.Helper()
+	schema := &hcl.BodySchema{}
+	if kind == "resource.scaleway_instance_server" {
+		schema.Blocks = []hcl.BlockHeaderSchema{{Type: "lifecycle"}}
+	}
+	_, rest, diags := body.PartialContent(schema)
+	if diags.HasErrors() {
+		m.t.Fatal(diags)
+	}
+	attrs, diags := rest.JustAttributes()
+	if diags.HasErrors() {
+		m.t.Fatal(diags)
+	}
+	for name, a := range attrs {
+		if known, ok := attributes()[kind]; kind != "output" && (!ok || !slices.Contains(known, name)) {
+			m.t.Errorf("%s has no %s", kind, name)
+		}
+		m.used = append(m.used, a.Expr.Variables()...)
+		if name == "cloud_init" {
+			m.boots = append(m.boots, m.evaluate(a.Expr))
+		}
+	}
+}
+
+func (m *module) resolve() {
+	m.t.Helper()
+	if len(m.used) < 10 {
+		m.t.Errorf("only %d references", len(m.used))
+	}
+	for _, u := range m.used {
+		parts := []string{u.RootName()}
+		for _, step := range u[1:] {
+			if a, ok := step.(hcl.TraverseAttr); ok {
+				parts = append(parts, a.Name)
+			}
+		}
+		length := map[string]int{"data": 3}[parts[0]]
+		name := strings.Join(parts[:min(len(parts), max(length, 2))], ".")
+		if name != "path.module" && !m.defined[name] {
+			m.t.Errorf("%s is not in the module", name)
+		}
+	}
+}
