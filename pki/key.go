@@ -2,7 +2,10 @@ package pki
 
 import (
 	"crypto/ecdh"
+	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"io"
 
@@ -35,6 +38,8 @@ func makeKey(kind string, alg algorithm, random io.Reader) (pair, error) {
 			alg.rsaBits = serviceAccountRSABits
 		}
 		return newSignerPair(alg)
+	case "ed25519":
+		return newEd25519(random)
 	case "tinc-rsa":
 		k, err := tinc.NewRSA()
 		return pair{k.Private, k.Public}, err
@@ -64,6 +69,21 @@ func newSignerPair(alg algorithm) (pair, error) {
 	}
 	public, err := encodePublic(key.Public())
 	return pair{secret, public}, err
+}
+
+// newEd25519 makes a key for signatures in the forms that OpenSSL reads: PKCS #8 and PKIX.
+func newEd25519(random io.Reader) (pair, error) {
+	seed := make([]byte, ed25519.SeedSize)
+	if _, err := io.ReadFull(random, seed); err != nil {
+		return pair{}, err
+	}
+	key := ed25519.NewKeyFromSeed(seed)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return pair{}, err
+	}
+	public, err := encodePublic(key.Public())
+	return pair{pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), public}, err
 }
 
 // newWireGuard makes a Curve25519 key as `wg genkey` does: clamped when made, so

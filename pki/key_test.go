@@ -43,6 +43,7 @@ func TestKeyForms(t *testing.T) {
 	}{
 		{"ecdsa", "-----BEGIN EC PRIVATE KEY-----\n", "-----BEGIN PUBLIC KEY-----\n", 0},
 		{"rsa", "-----BEGIN RSA PRIVATE KEY-----\n", "-----BEGIN PUBLIC KEY-----\n", 0},
+		{"ed25519", "-----BEGIN PRIVATE KEY-----\n", "-----BEGIN PUBLIC KEY-----\n", 119},
 		{"tinc-rsa", "-----BEGIN RSA PRIVATE KEY-----\n", "-----BEGIN RSA PUBLIC KEY-----\n", 0},
 		{"tinc-ed25519", "-----BEGIN ED25519 PRIVATE KEY-----\n", "", 200},
 		{"wireguard", "", "", 44},

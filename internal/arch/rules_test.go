@@ -71,7 +71,7 @@ var allowed = map[string][]string{
 		"internal/node/approve", "internal/node/images", "internal/node/watch", "internal/node/status", "internal/node/reboot", "internal/node/snapshot"},
 	"internal/toolchain": nil,
 	"internal/forge": {"internal/report", "internal/artifact", "internal/spec", "internal/plan", "internal/payload",
-		"profiles", "profiles/addons", "pki", "images", "images/bake", "images/bundle", "images/cache", "images/disk", "images/gate", "images/gpt", "images/sparse", "images/catalog", "images/debianbase", "images/lock", "images/registry", "images/release", "images/sysext", "internal/scaleway", "internal/bootcode", "internal/snapshot", "examples"},
+		"profiles", "profiles/addons", "pki", "images", "images/attest", "images/bake", "images/bundle", "images/cache", "images/disk", "images/gate", "images/gpt", "images/sparse", "images/catalog", "images/debianbase", "images/lock", "images/registry", "images/release", "images/sysext", "internal/scaleway", "internal/bootcode", "internal/snapshot", "examples"},
 	"internal/cli":      {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/lab", "internal/bootcode", "internal/toolchain", "examples"},
 	"internal/lab":      {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/bootcode", "internal/artifact", "profiles/addons"},
 	"cmd/imgforge":      {"internal/cli"},

@@ -21,6 +21,9 @@ const (
 
 	ManifestName  = "manifest.json"
 	ChecksumsName = "SHA256SUMS"
+	// SignatureName is a plain Ed25519 signature over the manifest, 64 bytes. A folder
+	// need not have one.
+	SignatureName = "manifest.json.sig"
 
 	manifestSchema = "imgforge/manifest/v1"
 )
@@ -158,7 +161,7 @@ func checkItemPath(path string) error {
 		return fmt.Errorf("path %q must be relative and clean", path)
 	case strings.ContainsFunc(path, isControl) || strings.Contains(path, `\`):
 		return fmt.Errorf("path %q holds a control character or a backslash", path)
-	case path == ManifestName || path == ChecksumsName:
+	case path == ManifestName || path == ChecksumsName || path == SignatureName:
 		return fmt.Errorf("path %q is made by the folder itself", path)
 	}
 	return nil
@@ -204,7 +207,7 @@ func foreign(dir string) (name string, empty bool, err error) {
 // unlisted are the paths in a part that its manifest does not know, sorted.
 // Folders count only when nothing listed is in them.
 func unlisted(dir, part string, m Manifest) ([]string, error) {
-	known := map[string]bool{".": true, ManifestName: true, ChecksumsName: true}
+	known := map[string]bool{".": true, ManifestName: true, ChecksumsName: true, SignatureName: true}
 	folder := map[string]bool{".": true}
 	for _, f := range m.Files {
 		known[f.Path] = true

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -40,6 +42,8 @@ type TreeInfo struct {
 	// Throwaway marks a folder whose keys are stored nowhere: any other may take
 	// its place, and it takes the place of no other kind.
 	Throwaway bool
+	// Sign returns a signature over a manifest; nil leaves manifests unsigned.
+	Sign func(manifest []byte) ([]byte, error)
 }
 
 // ErrOtherCluster means that the output folder holds another cluster's artifacts.
@@ -250,13 +254,39 @@ func (t *Tree) describe(part string) error {
 		}
 		m.Files = append(m.Files, e)
 	}
-	sum, _, err := t.write(part, ManifestName, m.encode)
+	var text bytes.Buffer
+	if err := m.encode(&text); err != nil {
+		return err
+	}
+	sum, err := t.own(part, ManifestName, text.Bytes())
 	if err != nil {
 		return err
 	}
-	_, _, err = t.write(part, ChecksumsName, func(w io.Writer) error {
-		_, err := io.Copy(w, bytes.NewReader(m.checksums(sum)))
+	if t.info.Sign != nil {
+		signature, err := t.info.Sign(text.Bytes())
+		if err != nil {
+			return err
+		}
+		if _, err := t.own(part, SignatureName, signature); err != nil {
+			return err
+		}
+	}
+	_, err = t.own(part, ChecksumsName, m.checksums(sum))
+	return err
+}
+
+// own writes one of the files that describe a part, which no manifest lists.
+func (t *Tree) own(part, name string, data []byte) (sum string, err error) {
+	sum, _, err = t.write(part, name, func(w io.Writer) error {
+		_, err := w.Write(data)
 		return err
 	})
-	return err
+	return sum, err
+}
+
+// Public lists the files of the public part that are written so far, in no order.
+func (t *Tree) Public() []Entry {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Values(t.items[Public]))
 }

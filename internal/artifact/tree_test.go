@@ -354,3 +354,44 @@ func TestTreeSucceeds(t *testing.T) {
 		})
 	}
 }
+
+// A signature lies beside each manifest, over its very bytes; a folder that is built
+// again may have it in its way, and one that cannot be signed does not appear.
+func TestTreeIsSigned(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	signed := func(sign func([]byte) ([]byte, error)) error {
+		tree, err := NewTree(out, TreeInfo{Cluster: "nostromo", Sign: sign})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tree.Abort()
+		if err := tree.AddBytes(Item{Path: "a", Kind: "file"}, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if public := tree.Public(); len(public) != 1 || public[0].Path != "a" {
+			t.Errorf("public holds %v", public)
+		}
+		return tree.Commit()
+	}
+	for range 2 {
+		if err := signed(func(manifest []byte) ([]byte, error) { return append([]byte("signed "), manifest...), nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, part := range []string{Public, Secret} {
+		manifest, err1 := os.ReadFile(filepath.Join(out, part, ManifestName))
+		signature, err2 := os.ReadFile(filepath.Join(out, part, SignatureName))
+		if err := errors.Join(err1, err2); err != nil || string(signature) != "signed "+string(manifest) {
+			t.Errorf("%s: %q, %v", part, signature, err)
+		}
+	}
+	if v, err := Verify(out, VerifyOptions{}); err != nil || !v.OK() {
+		t.Errorf("%v, %v", v.Problems, err)
+	}
+	if err := signed(func([]byte) ([]byte, error) { return nil, errors.New("no key") }); err == nil {
+		t.Error("it was written without a signature")
+	}
+	if v, err := Verify(out, VerifyOptions{}); err != nil || !v.OK() {
+		t.Errorf("the folder before is gone: %v, %v", v.Problems, err)
+	}
+}

@@ -158,6 +158,9 @@ func (c *check) own(part string, m Manifest) {
 		c.problem(part+"/"+ChecksumsName, "%v", err)
 		return
 	}
+	if _, _, err := c.read(part, SignatureName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.problem(part+"/"+SignatureName, "%v", err)
+	}
 	got, err := os.ReadFile(filepath.Join(c.dir, part, ChecksumsName))
 	if err != nil || !bytes.Equal(got, m.checksums(sum)) {
 		c.problem(part+"/"+ChecksumsName, "it does not agree with %s", ManifestName)

@@ -199,13 +199,21 @@ func claimsConsole(cmd *cobra.Command, app *forge.App, src forge.Source, role st
 func newVerify(app *forge.App) *cobra.Command {
 	var src forge.Source
 	var asJSON bool
+	var key string
 	cmd := &cobra.Command{
 		Use:   "verify OUT",
-		Short: "Check that an output folder is whole and unmodified and that nothing secret is in its public part",
-		Args:  exact("the output folder"),
+		Short: "Check that an output folder is whole, unmodified and signed and that nothing secret is in its public part",
+		Long: `Verify needs no network. It checks every file against manifest.json and SHA256SUMS, the manifests against their Ed25519
+signatures, the list of components (SPDX) and the provenance (in-toto) against the files, and searches the public part
+for every key in the store. The signatures are checked with the store's public key, or with one that you pinned:
+imgforge pki key prints it. Without this program:
+
+  openssl pkeyutl -verify -rawin -pubin -inkey key.pem -sigfile manifest.json.sig -in manifest.json && sha256sum -c SHA256SUMS`,
+		Example: "  imgforge verify out\n  imgforge pki key > key.pem; imgforge verify --key key.pem out",
+		Args:    exact("the output folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			src.In = cmd.InOrStdin()
-			v, err := app.Verify(src, args[0])
+			v, err := app.Verify(src, args[0], key)
 			if err != nil {
 				return err
 			}
@@ -226,5 +234,6 @@ func newVerify(app *forge.App) *cobra.Command {
 	}
 	clusterFlags(cmd, &src)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().StringVar(&key, "key", "", "`FILE` with the public key that the manifests must be signed with (default: the store's)")
 	return cmd
 }

@@ -19,7 +19,7 @@ func newPKI(app *forge.App) *cobra.Command {
 		Args:  exact(),
 		RunE:  incomplete,
 	}
-	cmd.AddCommand(newPKIInit(app), newPKIIssue(app), newPKIStatus(app), newPKIRenew(app))
+	cmd.AddCommand(newPKIInit(app), newPKIIssue(app), newPKIStatus(app), newPKIRenew(app), newPKIKey(app))
 	return cmd
 }
 
@@ -93,6 +93,26 @@ func newPKIRenew(app *forge.App) *cobra.Command {
 	}
 	clusterFlags(cmd, &src)
 	cmd.Flags().Var(&within, "within", "renew what ends within this many days")
+	return cmd
+}
+
+func newPKIKey(app *forge.App) *cobra.Command {
+	var src forge.Source
+	cmd := &cobra.Command{
+		Use:   "key",
+		Short: "Print the public key that the manifests of output folders are signed with; needs no identity",
+		Args:  exact(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			src.In = cmd.InOrStdin()
+			key, err := app.PublicKey(src)
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(key)
+			return err
+		},
+	}
+	clusterFlags(cmd, &src)
 	return cmd
 }
 

@@ -92,7 +92,7 @@ func (a *App) Build(ctx context.Context, o BuildOptions) (*BuildResult, error) {
 		return nil, err
 	}
 	defer done()
-	tree, err := artifact.NewTree(o.Out, artifact.TreeInfo{Cluster: c.plan.Cluster, LatestBoot: c.plan.LatestBoot, Throwaway: o.Source.Example != ""})
+	tree, err := artifact.NewTree(o.Out, artifact.TreeInfo{Cluster: c.plan.Cluster, LatestBoot: c.plan.LatestBoot, Throwaway: o.Source.Example != "", Sign: signer(st)})
 	if err != nil {
 		return nil, err
 	}

@@ -66,6 +66,7 @@ func (m *imaging) containers(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
+		m.keepalivedDigest = made.Digest
 		all = append(all, made)
 	}
 	item := artifact.Item{Path: fmt.Sprintf("bundles/images-kubernetes-%s-%s.tar", m.plan.Kubernetes.Version, m.plan.OS.Arch), Kind: "bundle", Format: "oci-layout"}

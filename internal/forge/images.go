@@ -56,6 +56,8 @@ type imaging struct {
 	helper  []byte
 	scratch string
 	made    []string // disk images, by role or node
+	// keepalivedDigest is that of the container image that imgforge makes; "" without one.
+	keepalivedDigest string
 }
 
 // imagesOf makes the extension, the bundle and the disk images, when there is a lock
@@ -158,6 +160,9 @@ func (m *imaging) make(ctx context.Context) error {
 		return err
 	}
 	if err := m.disks(ctx); err != nil {
+		return err
+	}
+	if err := m.proof(); err != nil {
 		return err
 	}
 	m.summarize()

@@ -26,8 +26,9 @@ type Verification struct {
 
 // Verify checks an output folder against its own manifests, and against the
 // cluster file, the store and the leaf identity as far as they are at hand: what
-// is not is said.
-func (a *App) Verify(src Source, dir string) (*Verification, error) {
+// is not is said. key is a file with the public key that manifests must be signed with;
+// "" takes the store's.
+func (a *App) Verify(src Source, dir, key string) (*Verification, error) {
 	if err := checkOutput(dir); err != nil {
 		return nil, err
 	}
@@ -48,6 +49,10 @@ func (a *App) Verify(src Source, dir string) (*Verification, error) {
 	if err := a.compare(v, src, dir); err != nil {
 		return nil, err
 	}
+	if err := a.signatures(v, src, dir, key); err != nil {
+		return nil, err
+	}
+	v.documents(dir)
 	if why != nil {
 		v.skipped("the public part was not searched for secrets", why.Error())
 	} else {

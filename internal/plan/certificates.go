@@ -127,6 +127,7 @@ func keysOf(c *spec.Cluster, f Facts, p *Plan, r *report.Report) []Key {
 	out := []Key{
 		{ID: "service-account", Kind: kind, Role: Master, Public: true},
 		{ID: "encryption", Kind: "random32", Role: Master},
+		{ID: "signing", Kind: "ed25519", Public: true}, // of manifests; no node carries it
 	}
 	mesh := meshKeyKind(p.Network)
 	for _, n := range p.Nodes {
