@@ -109,6 +109,7 @@ type Observation struct {
 	Restore  bool // etcd.restoreFrom is set
 	Restored bool // Founding is the cluster that the snapshot at hand makes
 	Abandon  ID   // etcd.abandon: data of this cluster may be moved aside
+	Voters   int  // in the member list on this disk; 0 when it was not read
 	Stuck    bool // nothing has moved for a while
 	Disk     Disk
 	Past     Past
@@ -188,6 +189,8 @@ func (o Observation) withData() Decision {
 	start := Decision{Action: Start, Cluster: o.Self.Name + "=" + o.Self.URL}
 	if !o.View.Quorum {
 		switch {
+		case o.Placed == "" && o.named():
+			return o.parted(start)
 		case o.Placed == "":
 			return start
 		case o.Serving:

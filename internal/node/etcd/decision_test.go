@@ -99,6 +99,13 @@ func TestDecisionsInPlainWords(t *testing.T) {
 		o.Placed, o.Serving, o.View.Quorum, o.Abandon = "placed", true, false, abandon
 		return o
 	}
+	// left is a survivor whose etcd the guard has not started.
+	left := func(abandon ID, voters int, o Observation) Observation {
+		o = fetching(withOwn(o))
+		o.Abandon, o.Voters = abandon, voters
+		return o
+	}
+	other := func(s State) func(p *Peer) { return func(p *Peer) { p.State, p.Cluster = s, theRestored } }
 	for _, tc := range []struct {
 		name string
 		o    Observation
@@ -147,6 +154,16 @@ func TestDecisionsInPlainWords(t *testing.T) {
 		{"the person gave up this data", survivor(theCluster, seen(is(Blank), is(Fetching))), GiveUp, 0},
 		{"but there may be a majority", survivor(theCluster, seen(is(Blank), is(Silent))), Wait, bootcode.EtcdNoQuorum},
 		{"or is one", survivor(theCluster, seen(is(Blank), is(Holding))), Wait, bootcode.EtcdNoQuorum},
+		{"one of three has data that is given up, and the others answer: give it up", left(theCluster, 3, seen(is(Fetching), is(Lost))), GiveUp, 0},
+		{"data of another cluster is given up, not this: start it", left(0xc9, 3, seen(is(Fetching), is(Lost))), Start, 0},
+		{"one does not answer, and may have the data too: wait", left(theCluster, 3, seen(is(Fetching), is(Silent))), Wait, bootcode.EtcdSilent},
+		{"another has the data too, so that the cluster may live: start it", left(theCluster, 3, seen(is(Holding), is(Silent))), Start, 0},
+		{"another serves the cluster: start", left(theCluster, 5, seen(is(Serving), is(Fetching))), Start, 0},
+		{"two of five have the data: give it up", left(theCluster, 5, seen(is(Holding), is(Fetching))), GiveUp, 0},
+		{"a cluster of one, whatever the others say: start it", left(theCluster, 1, seen(is(Fetching), is(Silent))), Start, 0},
+		{"how many vote is not known: a majority of the payload's masters", left(theCluster, 0, seen(is(Fetching), is(Fetching))), GiveUp, 0},
+		{"a quorum serves the cluster that is given up by mistake: start", listing(left(theCluster, 0, seen(is(Serving), is(Serving))), voter(1), voter(2), voter(3)), Start, 0},
+		{"the restored cluster serves already: the old data is given up, and this node joins", left(theCluster, 3, seen(other(Serving), other(Serving))), GiveUp, 0},
 		{"given up: once its etcd has ended, the data goes aside", past(GivenUp, withOwn(seen(is(Blank), is(Fetching)))), SetAside, 0},
 		{"a snapshot is named, and there is data: it is not touched", func() Observation { o := founded(seen(is(Holding), is(Blank))); o.Restore = true; return o }(), Wait, bootcode.EtcdNoQuorum},
 	} {

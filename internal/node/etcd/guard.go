@@ -11,7 +11,8 @@ import (
 // Guard runs before the kubelet, which starts whatever manifest it finds. It leaves
 // etcd's only where the data is there and this cluster's: an etcd without its data
 // would come up under the name of a member that has voted, and could vote again, and
-// one with a damaged log would forget what it has acknowledged. It asks nobody and
+// one with a damaged log would forget what it has acknowledged. Data that etcd.abandon
+// names waits, for whoever has no majority would only be ended again. It asks nobody and
 // takes as long as reading the log; [Run] then decides. It returns an error only
 // while a manifest is in place that may be the wrong one.
 func Guard(o Options) error {
@@ -36,6 +37,10 @@ func (n *node) guard() error {
 		return n.displace()
 	}
 	if n.line = n.own(disk); disk.Held != Data || disk.Cluster != n.line.id {
+		return n.displace()
+	}
+	// Run starts it after all while it may be part of a majority.
+	if abandoned(disk, n.restore != "", n.abandon) {
 		return n.displace()
 	}
 	if past, _, err := n.recall(n.line); err != nil || past == GivenUp {

@@ -55,6 +55,7 @@ type machine struct {
 	past                 Past
 	added                uint8
 	placed, placedFor    uint8 // placedFor: the version whose members the manifest lists
+	lingers              uint8 // the manifest that was taken away while its etcd runs on
 	kin
 	answers [masters]State
 	asked   [masters]bool
@@ -73,7 +74,6 @@ type world struct {
 	founded   bool
 	old       bool // etcd 3.6 rather than 3.7
 	restore   bool // payloads name a snapshot
-	abandon   bool // and give up what is left of the first cluster
 }
 
 // flaw is a state that must not be.
@@ -85,8 +85,12 @@ func (w *world) sees(a, b int) bool {
 }
 
 func (w *world) runs(i int) bool {
-	return w.m[i].up && w.m[i].held == Data && w.m[i].placed != placedNothing
+	return w.m[i].up && w.m[i].held == Data && w.m[i].etcd() != placedNothing
 }
+
+// etcd is the manifest that etcd runs by: a kubelet that has reached no API server
+// ends none.
+func (m *machine) etcd() uint8 { return max(m.placed, m.lingers) }
 
 // knows is the configuration that a machine's data holds.
 func (w *world) knows(i int) configuration {
@@ -232,8 +236,8 @@ func (w *world) observation(i int) Observation {
 	m := &w.m[i]
 	line, strange := m.about()
 	o := Observation{Self: modelSlot(i), Founding: modelCluster + ID(line), Founded: w.founded, Past: m.recalls(line), Added: ID(m.added), Serving: w.runs(i),
-		Restore: w.restore, Restored: line > 0 && m.candidate == line, Stuck: true, Strange: strange}
-	if w.abandon {
+		Restore: w.restore, Voters: w.counted(i), Restored: line > 0 && m.candidate == line, Stuck: true, Strange: strange}
+	if m.abandons {
 		o.Abandon = modelCluster
 	}
 	if m.held == Data {
@@ -281,13 +285,12 @@ type observed struct {
 	machine      machine
 	list, listed configuration
 	founded, old bool
-	abandon      bool
 	restore      bool
 }
 
 func (w *world) decide(i int, by mind) Decision {
 	m := w.m[i]
-	key := observed{slot: i, machine: m, founded: w.founded, old: w.old, restore: w.restore, abandon: w.abandon}
+	key := observed{slot: i, machine: m, founded: w.founded, old: w.old, restore: w.restore}
 	key.machine.view, key.machine.placedFor, key.machine.version = min(m.view, 1), 0, 0
 	if m.view > 0 {
 		key.list = w.configs[m.view-1]
@@ -307,6 +310,11 @@ func (w *world) decide(i int, by mind) Decision {
 // killed as soon as the world has changed, before it notes what it did.
 func (w *world) act(i int, dies bool, by mind) Decision {
 	m := &w.m[i]
+	if m.lingers != placedNothing { // as [node.end]
+		m.lingers = placedNothing
+		m.clear()
+		return Decision{}
+	}
 	w.list(i, i)
 	line, _ := m.about()
 	if m.held != Nothing {
@@ -329,6 +337,8 @@ func (w *world) act(i int, dies bool, by mind) Decision {
 	case Fetch:
 		w.fetch(i)
 	case GiveUp:
+		w.lives(i)
+		m.lingers = m.placed
 		m.placed, m.past, m.added = placedNothing, GivenUp, 0
 	case Start:
 		m.placed = placedSettled
@@ -337,6 +347,7 @@ func (w *world) act(i int, dies bool, by mind) Decision {
 	case SetAside:
 		m.held, m.id, m.history, m.version, m.line = Nothing, 0, 0, 0, 0
 	case Stop:
+		m.lingers = m.placed
 		m.placed, m.past, m.added = placedNothing, Member, 0
 	case RemoveStale, AddLearner, Promote:
 		if d.Action != Promote {
@@ -395,10 +406,10 @@ func (w *world) reconfigure(i int, d Decision, dies bool) {
 // kubelet lets etcd make its first data, as etcd does or refuses to.
 func (w *world) kubelet(i int) bool {
 	m := &w.m[i]
-	if !m.up || m.held != Nothing || m.placed == placedNothing {
+	if !m.up || m.held != Nothing || m.etcd() == placedNothing {
 		return false
 	}
-	switch m.placed {
+	switch m.etcd() {
 	case placedFounder:
 		for j := range masters {
 			if j != i && w.sees(i, j) && w.runs(j) {
@@ -431,7 +442,7 @@ func (w *world) kubelet(i int) bool {
 func (w *world) reboot(i int) {
 	m := &w.m[i]
 	m.clear()
-	m.up = false
+	m.up, m.lingers = false, placedNothing
 }
 
 // boot runs the guard, then the kubelet and the helper.
@@ -440,7 +451,7 @@ func (w *world) boot(i int) {
 	m.up = true
 	switch {
 	case m.placed == placedNothing:
-	case m.held == Data && m.recalls(m.line) == GivenUp:
+	case m.held == Data && (m.recalls(m.line) == GivenUp || m.abandons && m.line == 0):
 		m.placed, m.placedFor = placedNothing, 0
 	case m.held == Data:
 		m.placed, m.placedFor, m.past, m.added, m.pastLine = placedSettled, 0, Member, 0, m.line
@@ -466,7 +477,6 @@ func (w *world) damage(i int) {
 
 // wipe puts a new machine in the place of one.
 func (w *world) wipe(i int) {
-	source := w.m[i].source
-	w.m[i] = machine{}
-	w.m[i].source = source
+	k := kin{source: w.m[i].source, abandons: w.m[i].abandons} // as its payload says
+	w.m[i] = machine{kin: k}
 }

@@ -106,7 +106,10 @@ func (n *node) observe(ctx context.Context) (Observation, error) {
 	n.examine(&me)
 	o.Damage, o.Ended = n.trouble.words()
 	o.Disk, o.Past, o.Added, o.Placed, o.Serving = me.disk, me.past, me.added, me.placed, me.serving
-	return o, nil
+	if o.named() && o.Placed == "" && o.Past != GivenUp && !o.View.Quorum {
+		o.Voters, err = readVoters(n.path(dataPath))
+	}
+	return o, err
 }
 
 // list asks for the member list of this node's cluster.

@@ -12,6 +12,7 @@ type kin struct {
 	pastLine  uint8 // of the memory
 	candidate uint8 // the snapshot at hand, 0 for none
 	source    uint8 // what etcd.restoreFrom gives on this machine, 0 for nothing
+	abandons  bool  // its payload gives up what is left of the first cluster
 	viewed    uint8 // of the list that it was shown
 	lines     [masters]uint8
 	offers    [masters]bool
@@ -106,6 +107,30 @@ func (w *world) alone(leader int) {
 	}
 }
 
+// lives is what must hold when data is given up: no majority of its cluster has it.
+func (w *world) lives(i int) {
+	if w.history != 1 || w.m[i].line != 0 {
+		return
+	}
+	c, holding := w.configs[w.committed], 0
+	for j, p := range c {
+		if m := w.m[j]; p != 0 && p&isLearner == 0 && m.held == Data && m.line == 0 && m.id == p.id() {
+			holding++
+		}
+	}
+	if holding > c.voters()/2 {
+		panic(flaw(fmt.Sprintf("%d gives up a cluster of which %d voters have data", i+1, holding)))
+	}
+}
+
+// counted is as [readVoters], where [node.observe] asks it.
+func (w *world) counted(i int) int {
+	if m := &w.m[i]; !m.abandons || m.held != Data || m.line != 0 || m.placed != placedNothing {
+		return 0
+	}
+	return w.knows(i).voters()
+}
+
 // forgetViews drops lists of a cluster that nobody has data of any more.
 func (w *world) forgetViews() {
 	for i := range w.m {
@@ -117,19 +142,30 @@ func (w *world) forgetViews() {
 // that name a snapshot. What etcd.restoreFrom gives differs between machines.
 func lost(holders int, abandon bool, sources ...uint8) func(w *world) {
 	return func(w *world) {
-		w.history, w.configs[0], w.founded, w.restore, w.abandon = 1, configuration{1 | isStarted, 2 | isStarted, 3 | isStarted}, true, true, abandon
+		w.history, w.configs[0], w.founded, w.restore = 1, configuration{1 | isStarted, 2 | isStarted, 3 | isStarted}, true, true
 		for i := range masters {
-			w.m[i].source = sources[i]
+			k := kin{source: sources[i], abandons: abandon}
+			w.m[i].kin = k
 			if i < holders {
-				w.m[i] = machine{held: Data, id: uint8(i + 1), history: 1, past: Member, placed: placedSettled, kin: kin{source: sources[i]}}
+				w.m[i] = machine{held: Data, id: uint8(i + 1), history: 1, past: Member, placed: placedSettled, kin: k}
 			}
 		}
+	}
+}
+
+// mistaken is a cluster of which so many masters have data, and one of these alone has
+// a payload that gives it up.
+func mistaken(holders int) func(w *world) {
+	return func(w *world) {
+		lost(holders, false, 1, 1, 1)(w)
+		w.m[0].abandons = true
 	}
 }
 
 // No order of boots, wipes, lost disks, power cuts and partitions during a restore leads
 // to two clusters, to one beside data of the old, or to an empty one: whoever has
 // data, of one snapshot on all masters or of several, with a majority left or without.
+// And nobody gives up data while a majority has it.
 func TestNoPathToTwoClustersByRestore(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -142,6 +178,7 @@ func TestNoPathToTwoClustersByRestore(t *testing.T) {
 		{"one survives and is in the way", lost(1, false, 1, 1, 1), 1},
 		{"one survives and is given up", lost(1, true, 1, 2, 0), 0},
 		{"a majority survives, and is given up by mistake", lost(2, true, 1, 1, 1), 1},
+		{"all survive, and one gives up by mistake", mistaken(3), 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if *deep {
@@ -173,6 +210,9 @@ func TestRestoreConverges(t *testing.T) {
 		{"a survivor in the way", lost(1, false, 1, 1, 1), false},
 		{"a survivor that is given up", lost(1, true, 0, 2, 1), true},
 		{"a majority", lost(2, false, 1, 1, 1), true},
+		{"a majority that is given up", lost(2, true, 1, 1, 1), true},
+		{"a majority, of which one gives it up", mistaken(2), true},
+		{"all, of which one gives them up", mistaken(3), true},
 	} {
 		w := world{next: masters + 1, old: true}
 		tc.lost(&w)
@@ -195,6 +235,12 @@ func TestRestoreModelFindsMistakes(t *testing.T) {
 				if p.Candidate && o.Restored {
 					o.Others[i].Founding = o.Founding
 				}
+			}
+			return Decide(o)
+		}},
+		{"etcd.abandon is taken at its word", mistaken(3), func(o Observation) Decision {
+			if o.named() && o.Placed == "" && o.Past != GivenUp {
+				return o.giveUp()
 			}
 			return Decide(o)
 		}},

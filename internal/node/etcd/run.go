@@ -86,6 +86,7 @@ type node struct {
 	stuck     time.Time       // since when nothing moves; zero while something does
 	trouble   trouble         // of an etcd that does not come up
 	clocks    clocks          // of the other masters
+	ending    time.Time       // since when an etcd without a manifest is to end
 	// fault is called between steps, so that tests can end the process there.
 	fault func(step string) error
 }
@@ -211,6 +212,9 @@ var errKilled = errors.New("killed")
 
 // step is one look and one action.
 func (n *node) step(ctx context.Context) (settled, moved bool, err error) {
+	if ends, err := n.end(); ends || err != nil {
+		return false, false, err
+	}
 	o, err := n.observe(ctx)
 	if err != nil {
 		return false, false, err

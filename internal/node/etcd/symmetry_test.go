@@ -130,7 +130,7 @@ func (w *world) refer(visit func(v uint8) uint8) {
 		if m.view > 0 {
 			m.view = visit(m.view-1) + 1
 		}
-		if m.placed == placedLearner && m.held != Data {
+		if m.etcd() == placedLearner && m.held != Data {
 			m.placedFor = visit(m.placedFor)
 		}
 	}
