@@ -107,20 +107,50 @@ func (j Job) logf(format string, a ...any) {
 	}
 }
 
-// build works in a folder beside the output, which is gone afterwards.
+// usable tells whether the system can be installed below a folder: apt and the hooks
+// of mmdebstrap take its path as it is, and who installs in a namespace, being another
+// user there, may pass through every folder above.
+func usable(dir string) bool {
+	for at := dir; os.Geteuid() != 0; at = filepath.Dir(at) {
+		if info, err := os.Stat(at); err != nil || info.Mode().Perm()&0o001 == 0 {
+			return false
+		}
+		if at == filepath.Dir(at) {
+			break
+		}
+	}
+	return !strings.ContainsFunc(dir, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("/._-+", r)
+	})
+}
+
+// scratch makes a folder to work in: beside the output, where there is room for it,
+// else where temporary files go.
+func (j Job) scratch() (string, error) {
+	beside, err := filepath.Abs(filepath.Dir(j.Output))
+	if err != nil {
+		return "", err
+	}
+	for _, at := range []string{beside, os.TempDir()} {
+		if !usable(at) {
+			continue
+		}
+		dir, err := os.MkdirTemp(at, ".imgforge-base-")
+		if err != nil {
+			return "", err
+		}
+		// Who installs in a namespace is another user there.
+		return dir, os.Chmod(dir, 0o755)
+	}
+	return "", fmt.Errorf("the system can be installed neither in %s nor in %s: the path must have letters, digits and ._-+ alone and, without root, every folder above must let others pass; name such a folder in TMPDIR", beside, os.TempDir())
+}
+
 func (j Job) build(ctx context.Context) error {
-	dir, err := os.MkdirTemp(filepath.Dir(j.Output), ".imgforge-base-")
+	dir, err := j.scratch()
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	// Who installs in a namespace is another user there.
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return err
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return err
-	}
 	j.logf("installing %d packages", len(j.Packages))
 	archive := filepath.Join(dir, "system.tar")
 	if err := j.install(ctx, dir, archive); err != nil {

@@ -27,10 +27,13 @@ func fields() []string {
 		"Pre-Depends", "Depends", "Provides", "Conflicts", "Breaks", "Replaces"}
 }
 
-// repository lays packages out in dir as apt reads them, verified, and readable for
-// whoever it becomes. There is nothing else that it could install.
+// repository lays packages out in a new folder as apt reads them, verified, and
+// readable for whoever it becomes. There is nothing else that it could install.
 func repository(dir string, packages []Package) (err error) {
-	index, err := os.OpenFile(filepath.Join(dir, "Packages"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o755)); err != nil {
+		return err
+	}
+	index, err := open(filepath.Join(dir, "Packages"))
 	if err != nil {
 		return err
 	}
@@ -79,11 +82,23 @@ func copyFile(path string, from *os.File) (err error) {
 	if _, err := from.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	to, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	to, err := open(path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
 	_, err = io.Copy(to, from)
 	return err
+}
+
+// open makes a file that everybody can read, whatever the umask.
+func open(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }

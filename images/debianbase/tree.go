@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,9 +32,6 @@ func (j Job) install(ctx context.Context, dir, path string) error {
 		return err
 	}
 	repo, inside := filepath.Join(dir, "packages"), filepath.Join(dir, "inside.tar")
-	if err := os.Mkdir(repo, 0o755); err != nil {
-		return err
-	}
 	if err := repository(repo, j.Packages); err != nil {
 		return err
 	}
@@ -41,30 +39,20 @@ func (j Job) install(ctx context.Context, dir, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(inside, data, 0o644); err != nil {
+	if err := os.WriteFile(inside, data, 0o600); err != nil {
 		return err
 	}
-	var names []string
-	for _, p := range j.Packages {
-		names = append(names, p.Name)
+	if err := os.Chmod(inside, 0o644); err != nil {
+		return err
 	}
 	mode, err := installMode()
 	if err != nil {
 		return err
 	}
-	args := []string{"--mode=" + mode, "--variant=essential", "--format=tar", "--include=" + strings.Join(names, ","),
-		`--aptopt=APT::Install-Recommends "false"`, "--dpkgopt=path-exclude=/etc/kernel/postinst.d/*"}
-	for _, unused := range []string{"doc", "man", "locale", "info", "lintian", "bash-completion", "zsh"} {
-		args = append(args, "--dpkgopt=path-exclude=/usr/share/"+unused+"/*")
-	}
-	// What of the old layout lies outside of /usr is a link into it.
-	args = append(args, `--setup-hook=for d in bin sbin lib lib64; do mkdir -p "$1/usr/$d" && ln -s "usr/$d" "$1/$d"; done`,
-		// The kernel's package would have an initrd made that nobody wants.
-		`--setup-hook=mkdir -p "$1/etc/kernel/postinst.d" && printf '#!/bin/sh\n' >"$1/etc/kernel/postinst.d/dracut" && chmod 755 "$1/etc/kernel/postinst.d/dracut"`)
-	args = append(args, "--customize-hook=tar-in '"+inside+"' /",
-		`--customize-hook=chroot "$1" sh /imgforge-make `+strings.Join(MakingPackages(), " "),
-		"", path, "deb [trusted=yes] copy:"+repo+" ./")
-	cmd := exec.CommandContext(ctx, program, args...)
+	args := append([]string{"-c", `umask 022 && exec "$@"`, "sh", program}, j.arguments(mode, repo, inside, path)...)
+	// Whoever installs is another user in a namespace, and files of the system have the
+	// permission that they are made with.
+	cmd := exec.CommandContext(ctx, "/bin/sh", args...)
 	// Ended as apt would be by a person, so that it takes down what it has mounted.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
@@ -75,6 +63,28 @@ func (j Job) install(ctx context.Context, dir, path string) error {
 		return fmt.Errorf("mmdebstrap --mode=%s: %w: %s", mode, errors.Join(err, ctx.Err()), lastLines(out, 15))
 	}
 	return nil
+}
+
+// arguments are mmdebstrap's.
+func (j Job) arguments(mode, repo, inside, path string) []string {
+	var names []string
+	for _, p := range j.Packages {
+		names = append(names, p.Name)
+	}
+	slices.Sort(names)
+	args := []string{"--mode=" + mode, "--variant=essential", "--format=tar", "--include=" + strings.Join(names, ","), `--aptopt=APT::Install-Recommends "false"`,
+		"--dpkgopt=path-exclude=/etc/kernel/postinst.d/*"}
+	for _, unused := range []string{"doc", "man", "locale", "info", "lintian", "bash-completion", "zsh"} {
+		args = append(args, "--dpkgopt=path-exclude=/usr/share/"+unused+"/*")
+	}
+	return append(args,
+		// What of the old layout lies outside of /usr is a link into it.
+		`--setup-hook=for d in bin sbin lib lib64; do mkdir -p "$1/usr/$d" && ln -s "usr/$d" "$1/$d"; done`,
+		// The kernel's package would have an initrd made that nobody wants.
+		`--setup-hook=mkdir -p "$1/etc/kernel/postinst.d" && printf '#!/bin/sh\n' >"$1/etc/kernel/postinst.d/dracut" && chmod 755 "$1/etc/kernel/postinst.d/dracut"`,
+		"--customize-hook=tar-in '"+inside+"' /",
+		`--customize-hook=chroot "$1" sh /imgforge-make `+strings.Join(MakingPackages(), " "),
+		"", path, "deb [trusted=yes] copy:"+repo+" ./")
 }
 
 // installMode is mmdebstrap's: root installs in a chroot, everybody else in a user
