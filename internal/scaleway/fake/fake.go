@@ -93,6 +93,15 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 
+// details is how newer APIs name the argument, which stands before the text here.
+func (r *refusal) details() []map[string]string {
+	name, help, ok := strings.Cut(r.text, ": ")
+	if r.kind != "invalid_arguments" || !ok {
+		return []map[string]string{}
+	}
+	return []map[string]string{{"argument_name": name, "reason": "constraint", "help_message": help}}
+}
+
 func refuse(status int, kind, format string, args ...any) error {
 	return &refusal{status: status, kind: kind, text: fmt.Sprintf(format, args...)}
 }
@@ -117,7 +126,7 @@ func (a *API) handle(pattern string, do func(r *http.Request) (any, error)) {
 			res, err = do(r)
 		}
 		if bad, ok := err.(*refusal); ok {
-			answer(w, bad.status, map[string]any{"type": bad.kind, "message": bad.text, "fields": bad.fields, "resource": ""})
+			answer(w, bad.status, map[string]any{"type": bad.kind, "message": bad.text, "fields": bad.fields, "resource": "", "details": bad.details()})
 			return
 		}
 		if raw, ok := res.([]byte); ok {
