@@ -113,7 +113,7 @@ func place(name string) string {
 		}
 	}
 	switch name {
-	case "var/lib/apt", "var/lib/dpkg", "etc/apt", "etc/hostname", "etc/resolv.conf":
+	case "var/lib/apt", "var/lib/dpkg", "etc/apt", "etc/hostname", "etc/resolv.conf", "vmlinuz", "vmlinuz.old", "initrd.img", "initrd.img.old":
 		return ""
 	}
 	return firstRoot + "/" + name
