@@ -3,62 +3,23 @@ package scaleway_test
 import (
 	"bytes"
 	"context"
-	"net"
-	"net/http"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/imgforge/imgforge/internal/scaleway"
 	"github.com/imgforge/imgforge/internal/scaleway/fake"
 	"github.com/imgforge/imgforge/internal/testtool"
 )
 
-// serveS3 runs a real S3 server for the project of the fake, and sends uploads there.
-func serveS3(t *testing.T) (folder string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
-	folder = t.TempDir()
-	cmd := exec.Command(testtool.Path(t, "versitygw"), "--access", fake.AccessKey+"@"+fake.Project, "--secret", fake.SecretKey, "--port", address,
-		"--region", string(fake.Region), "posix", "--sidecar", t.TempDir(), folder)
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if t.Failed() {
-			t.Log(log.String())
-		}
-	})
-	t.Setenv("SCW_S3_URL", "http://"+address)
-	for range 200 {
-		if res, err := http.Get("http://" + address); err == nil {
-			res.Body.Close()
-			return folder
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("the S3 server does not answer")
-	return ""
-}
-
 // A real S3 server, which knows nothing of the fake, agrees with signatures, checksums
 // and names of parts; an upload that was interrupted goes on, and nothing stays.
 func TestUploadToARealServer(t *testing.T) {
 	api := fake.New()
 	serve(t, api)
-	folder := serveS3(t)
+	url, folder := testtool.S3(t, fake.AccessKey+"@"+fake.Project, fake.SecretKey)
+	t.Setenv("SCW_S3_URL", url)
 	data := bytes.Repeat(disk("PAYLOAD real"), 2500) // 15 MB: three parts of the least size, and a rest
 	source, err := scaleway.Cut(bytes.NewReader(data), int64(len(data)), 5<<20)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,27 +19,13 @@ import (
 // serveS3 runs a real S3 server whose buckets are folders.
 func serveS3(t *testing.T, buckets ...string) (endpoint, folder string) {
 	t.Helper()
-	folder = t.TempDir()
+	endpoint, folder = testtool.S3(t, "AKTEST", "SKTEST")
 	for _, b := range buckets {
 		if err := os.Mkdir(filepath.Join(folder, b), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	address := freePort(t)
-	cmd := exec.Command(testtool.Path(t, "versitygw"), "--access", "AKTEST", "--secret", "SKTEST", "--port", address, "--region", "fr-par", "posix", "--sidecar", t.TempDir(), folder)
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if t.Failed() {
-			t.Log(log.String())
-		}
-	})
-	return "http://" + address, folder
+	return endpoint, folder
 }
 
 func (s *standIn) useBucket(t *testing.T, b artifact.S3, secret string) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -256,17 +255,6 @@ func TestOthersCopy(t *testing.T) {
 	if got := other.files(t); len(got) != 2 || !strings.Contains(strings.Join(other.report.texts, "\n"), "531 snapshot-failed") {
 		t.Errorf("it has %v and says %v", got, other.report.texts)
 	}
-}
-
-// freePort is a loopback address that nobody listens on.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // large is a snapshot of so many bytes.
