@@ -18,6 +18,7 @@ import (
 // download, writes keys.asc, and puts MIRROR and REGISTRY into the environment;
 // `upstream asked`, which prints how often it was asked since; `upstream program NAME
 // VERSION`; `upstream flatcar VERSION`; `upstream image NAME REVISION`;
+// `upstream base`, which adds the Debian packages of imgforge's own base;
 // `upstream break SUFFIX`, after which such files come wrong; and `upstream mend`.
 func standIn() func(*testscript.TestScript, bool, []string) {
 	var lock sync.Mutex
@@ -36,6 +37,9 @@ func standIn() func(*testscript.TestScript, bool, []string) {
 			ts.Check(site.Program(args[1], args[2], "amd64"))
 		case "flatcar":
 			ts.Check(site.Flatcar("stable", "amd64", args[1]))
+		case "base":
+			ts.Check(site.Base(catalog.SnapshotAt(yesterday())))
+			site.Asked()
 		case "image":
 			ts.Check(site.Image(args[1], args[2]))
 			site.Asked()

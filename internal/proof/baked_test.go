@@ -62,7 +62,7 @@ func lockedCluster(t testing.TB) *cluster {
 		defer site.Close()
 		yesterday := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
 		c := &cluster{name: "baked", dir: dir}
-		if err := errors.Join(site.Typical(catalog.SnapshotAt(yesterday), bakedImages[:]),
+		if err := errors.Join(site.Typical(catalog.SnapshotAt(yesterday), bakedImages[:]), site.Base(catalog.SnapshotAt(yesterday)),
 			os.WriteFile(c.path("cluster.yaml"), fmt.Appendf(nil, bakedFile, site.Registry), 0o644),
 			os.WriteFile(c.path("keys.asc"), site.Keys, 0o644),
 			smallHelper(c.path("imgforge-node")),

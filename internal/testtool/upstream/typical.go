@@ -81,7 +81,7 @@ Depends: libc6 (>= 2.34)
 func (s *Site) Typical(snapshot string, images []string) error {
 	steps := []error{
 		s.FedoraCoreOS("stable", "44.20260802.3.1"), s.DebianImage("12", "amd64", "20260601-2496"),
-		s.Debian("12", snapshot, packages+basePackages(), security),
+		s.Debian("12", snapshot, packages, security),
 	}
 	for _, arch := range [...]string{"amd64", "arm64"} {
 		steps = append(steps, s.Flatcar("stable", arch, "4459.2.1"))
@@ -103,13 +103,13 @@ func (s *Site) Typical(snapshot string, images []string) error {
 	return nil
 }
 
-// basePackages adds what imgforge's own base is made of and packages above has not.
-func basePackages() string {
-	var out strings.Builder
+// Base publishes the snapshot once more, with what imgforge's own base is made of.
+func (s *Site) Base(snapshot string) error {
+	var more strings.Builder
 	for _, name := range slices.Concat(debianbase.Packages(), debianbase.MakingPackages()) {
 		if !strings.Contains("\n"+packages, "\nPackage: "+name+"\n") {
-			fmt.Fprintf(&out, "\nPackage: %s\nVersion: 1.0-1\n", name)
+			fmt.Fprintf(&more, "\nPackage: %s\nVersion: 1.0-1\n", name)
 		}
 	}
-	return out.String()
+	return s.Debian("12", snapshot, packages+more.String(), security)
 }
