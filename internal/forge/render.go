@@ -2,14 +2,12 @@ package forge
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/payload"
 	"github.com/imgforge/imgforge/internal/plan"
 	"github.com/imgforge/imgforge/internal/report"
@@ -195,19 +193,6 @@ func (c *cluster) options(format string, sealed bool, st *pki.Store) payload.Opt
 	return o
 }
 
-func claimKey(s payload.Secrets, node string) (key [32]byte, err error) {
-	raw, err := s.Secret(node + "/claim")
-	if err != nil {
-		return key, err
-	}
-	plain, err := base64.StdEncoding.DecodeString(string(raw))
-	if err != nil || len(plain) != len(key) {
-		return key, fmt.Errorf("claim key of node %q is not %d bytes in base64: restore the store from git or a backup", node, len(key))
-	}
-	copy(key[:], plain)
-	return key, nil
-}
-
 // exposure says what a role payload in the clear shows to the nodes of the role.
 func exposure(c *cluster, role string) []report.Problem {
 	if role == "master" || len(c.plan.NodesOf(role)) < 2 {
@@ -239,44 +224,6 @@ func (c *cluster) explain(err error) error {
 		return (&report.Report{Problems: c.problems(bad.Problems)}).Err()
 	}
 	return err
-}
-
-// claimOf is the line that opens a node's slot: a secret.
-func claimOf(s payload.Secrets, node string) (string, error) {
-	key, err := claimKey(s, node)
-	if err != nil {
-		return "", err
-	}
-	return artifact.EncodeClaim(node, key)
-}
-
-// Claim is the line that opens one node's slot.
-type Claim struct {
-	Node string `json:"node"`
-	Line string `json:"line"`
-}
-
-// Claims lists the claim lines of the nodes of a role, or of all.
-func (a *App) Claims(src Source, role string) ([]Claim, error) {
-	c, st, err := a.open(src)
-	if err != nil {
-		return nil, err
-	}
-	nodes := c.plan.Nodes
-	if role != "" {
-		if nodes = c.plan.NodesOf(role); len(nodes) == 0 {
-			return nil, c.noSuchRole(role)
-		}
-	}
-	out := make([]Claim, 0, len(nodes))
-	for _, n := range nodes {
-		line, err := claimOf(st, n.Name)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, Claim{Node: n.Name, Line: line})
-	}
-	return out, nil
 }
 
 // formats lists what render can print; the first is the default of most systems.
