@@ -33,6 +33,11 @@ func attributes() map[string][]string {
 		"resource.scaleway_instance_server": {"name", "zone", "type", "image", "tags", "security_group_id", "placement_group_id", "enable_dynamic_ip", "root_volume",
 			"additional_volume_ids", "ip_ids", "cloud_init", "state"},
 		"data.scaleway_instance_ip": {"address", "zone"},
+		// Blocks within these.
+		"ipv4_subnet":  {"subnet"},
+		"inbound_rule": {"action", "protocol", "port", "port_range", "ip_range"},
+		"source":       {"private_network_id"},
+		"root_volume":  {"name", "size_in_gb", "volume_type"},
 	}
 }
 
@@ -90,6 +95,31 @@ type module struct {
 	defined map[string]bool
 	used    []hcl.Traversal
 	boots   []string // what servers boot from
+}
+
+// inner minds unknown arguments of the blocks within a block, each of which is a list.
+func (m *module) inner(name string, e hcl.Expression) {
+	m.t.Helper()
+	known, ok := attributes()[name]
+	if !ok {
+		return
+	}
+	blocks, diags := hcl.ExprList(e)
+	if diags.HasErrors() || len(blocks) == 0 {
+		m.t.Fatalf("%s: %v", name, diags)
+	}
+	for _, b := range blocks {
+		pairs, diags := hcl.ExprMap(b)
+		if diags.HasErrors() {
+			m.t.Fatal(diags)
+		}
+		for _, p := range pairs {
+			key, diags := p.Key.Value(nil)
+			if diags.HasErrors() || !slices.Contains(known, key.AsString()) {
+				m.t.Errorf("%s has no %s (%v)", name, key.AsString(), diags)
+			}
+		}
+	}
 }
 
 // evaluate computes an expression in which file gives the name of the file.
@@ -150,6 +180,7 @@ func (m *module) refer(body hcl.Body, kind string) {
 			m.t.Errorf("%s has no %s", kind, name)
 		}
 		m.used = append(m.used, a.Expr.Variables()...)
+		m.inner(name, a.Expr)
 		if name == "cloud_init" {
 			m.boots = append(m.boots, m.evaluate(a.Expr))
 		}
