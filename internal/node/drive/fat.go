@@ -146,6 +146,9 @@ type fatEntry struct {
 	isLabel bool
 }
 
+// maxName is the most units that a long name takes, in whole entries: 255 and the padding.
+const maxName = 20 * 13
+
 // list reads a folder, long names included.
 func (v *fat) list(folder extent) ([]fatEntry, error) {
 	data, err := v.folder(folder)
@@ -162,7 +165,7 @@ func (v *fat) list(folder extent) ([]fatEntry, error) {
 			long = nil
 			continue
 		case e[11]&0x3f == longName: // the last part of the name comes first
-			long = append(longPart(e), long...)
+			long = append(longPart(e), long[:min(len(long), maxName)]...)
 			continue
 		}
 		entry := fatEntry{name: shortName(e), isLabel: e[11]&isLabel != 0}
