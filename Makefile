@@ -12,13 +12,17 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 RACE := ./internal/artifact/... ./internal/cli/... ./pki/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps tools test race lint fuzz bench golden repro lab lab-vm lab-broken lab-docs lab-faults lab-faults-full clean
+.PHONY: help build image deps tools test race lint fuzz bench golden repro lab lab-vm lab-broken lab-docs lab-faults lab-faults-full clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build imgforge and imgforge-node, static, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/imgforge ./cmd/imgforge-node
+
+image: ## Make imgforge's container image into bin/imgforge-image.tar, an OCI layout; no container engine needed
+	@mkdir -p bin
+	$(GO) run ./internal/tools/image -o bin/imgforge-image.tar
 
 deps: ## Install the Debian packages that the tests need (root or sudo)
 	@internal/tools/deps.sh --install

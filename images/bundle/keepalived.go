@@ -34,25 +34,11 @@ func Keepalived(arch string, packages []*deb.Package, helper []byte, created tim
 	if err != nil {
 		return fail(err)
 	}
-	program, libraries, err := shelf.Program("keepalived")
-	if err != nil {
-		return fail(err)
-	}
 	r := root{}
 	r.users()
 	r.file(helperPath, 0o755, helper)
-	r.file("usr/sbin/keepalived", 0o755, program.Data)
-	for _, p := range append(libraries, program) {
-		if p.Name != program.Name {
-			// Where the loader looks, under the name that programs ask for.
-			r.file(path.Join(path.Dir(p.Path), p.Name), 0o755, p.Data)
-		}
-		if text := shelf.License(p.From); text != nil {
-			r.file("usr/share/doc/"+p.From.Control["Package"]+"/copyright", 0o644, text)
-		}
-		if p.Name == path.Base(program.Loader) {
-			r.link(strings.TrimPrefix(program.Loader, "/"), "/"+path.Join(path.Dir(p.Path), p.Name))
-		}
+	if err := r.program(shelf, "keepalived", "usr/sbin/keepalived"); err != nil {
+		return fail(err)
 	}
 	data, err := r.layer(created)
 	if err != nil {
@@ -62,14 +48,17 @@ func Keepalived(arch string, packages []*deb.Package, helper []byte, created tim
 	if err != nil {
 		return fail(err)
 	}
-	image, err := assemble(layer, arch, created)
+	image, err := assemble(layer, arch, created, v1.Config{Entrypoint: []string{"keepalived"}, Env: []string{searchPath}})
 	if err != nil {
 		return fail(err)
 	}
 	return image, nil
 }
 
-func assemble(layer v1.Layer, arch string, created time.Time) (v1.Image, error) {
+// searchPath is where an image's programs are looked for.
+const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+func assemble(layer v1.Layer, arch string, created time.Time, run v1.Config) (v1.Image, error) {
 	at := v1.Time{Time: created.UTC()}
 	start := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	image, err := mutate.Append(start, mutate.Addendum{Layer: layer, History: v1.History{Created: at, CreatedBy: "imgforge"}})
@@ -82,7 +71,7 @@ func assemble(layer v1.Layer, arch string, created time.Time) (v1.Image, error) 
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture, config.Created = "linux", arch, at
-	config.Config = v1.Config{Entrypoint: []string{"keepalived"}, Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}}
+	config.Config = run
 	return mutate.ConfigFile(image, config)
 }
 
@@ -93,6 +82,29 @@ type entry struct {
 	mode   fs.FileMode
 	data   []byte
 	target string
+	owner  int // user and group
+}
+
+// program puts a program of packages at a path, and beside it what it needs.
+func (r root) program(shelf *deb.Shelf, name, at string) error {
+	program, libraries, err := shelf.Program(name)
+	if err != nil {
+		return err
+	}
+	r.file(at, 0o755, program.Data)
+	for _, p := range append(libraries, program) {
+		if p.Name != program.Name {
+			// Where the loader looks, under the name that programs ask for.
+			r.file(path.Join(path.Dir(p.Path), p.Name), 0o755, p.Data)
+		}
+		if text := shelf.License(p.From); text != nil {
+			r.file("usr/share/doc/"+p.From.Control["Package"]+"/copyright", 0o644, text)
+		}
+		if p.Name == path.Base(program.Loader) {
+			r.link(strings.TrimPrefix(program.Loader, "/"), "/"+path.Join(path.Dir(p.Path), p.Name))
+		}
+	}
+	return nil
 }
 
 func (r root) file(path string, mode fs.FileMode, data []byte) {
@@ -113,7 +125,7 @@ func (r root) users() {
 	}
 }
 
-// layer is the root as an archive, owned by root, in the order of paths.
+// layer is the root as an archive, in the order of paths.
 func (r root) layer(created time.Time) ([]byte, error) {
 	for _, p := range slices.Collect(maps.Keys(r)) {
 		for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
@@ -127,7 +139,11 @@ func (r root) layer(created time.Time) ([]byte, error) {
 	w := tar.NewWriter(&b)
 	for _, p := range slices.Sorted(maps.Keys(r)) {
 		e := r[p]
-		h := &tar.Header{Name: p, Mode: int64(e.mode.Perm()), ModTime: created.Truncate(time.Second), Format: tar.FormatUSTAR,
+		mode := int64(e.mode.Perm())
+		if e.mode&fs.ModeSticky != 0 {
+			mode |= 0o1000
+		}
+		h := &tar.Header{Name: p, Mode: mode, ModTime: created.Truncate(time.Second), Format: tar.FormatUSTAR, Uid: e.owner, Gid: e.owner,
 			Typeflag: tar.TypeReg, Size: int64(len(e.data)), Linkname: e.target}
 		switch {
 		case e.mode.IsDir():

@@ -72,10 +72,12 @@ var allowed = map[string][]string{
 	"internal/toolchain": nil,
 	"internal/forge": {"internal/report", "internal/artifact", "internal/spec", "internal/plan", "internal/payload",
 		"profiles", "profiles/addons", "pki", "images", "images/attest", "images/bake", "images/bundle", "images/cache", "images/disk", "images/gate", "images/gpt", "images/sparse", "images/catalog", "images/debianbase", "images/lock", "images/registry", "images/release", "images/sysext", "internal/scaleway", "internal/bootcode", "internal/snapshot", "examples"},
-	"internal/cli":      {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/lab", "internal/bootcode", "internal/toolchain", "examples"},
-	"internal/lab":      {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/bootcode", "internal/artifact", "profiles/addons"},
-	"cmd/imgforge":      {"internal/cli"},
-	"cmd/imgforge-node": {"internal/node"},
+	"internal/cli": {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/lab", "internal/bootcode", "internal/toolchain", "examples"},
+	"internal/lab": {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/bootcode", "internal/artifact", "profiles/addons"},
+	"cmd/imgforge": {"internal/cli"},
+	// It makes imgforge's own container image.
+	"internal/tools/image": {"images/bundle", "images/cache", "images/deb", "internal/artifact"},
+	"cmd/imgforge-node":    {"internal/node"},
 }
 
 // testOnly packages may import anything, and nothing may import them.

@@ -17,7 +17,8 @@ func newVersion(app *forge.App) *cobra.Command {
 		Short: "Print the version of imgforge and of what it generates for",
 		Long: `Version prints the version of imgforge and the minors of Kubernetes that it generates for.
 
-With --tools it looks for the programs that baking images runs, and exits with 1 when one is missing. Everything else needs none.`,
+With --tools it looks for the programs that baking images runs, and exits with 1 when one is missing. Those
+that only imgforge base runs may be missing. Everything else needs none.`,
 		Args: exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := fmt.Fprint(cmd.OutOrStdout(), version()); err != nil || !tools {
@@ -37,7 +38,9 @@ func printTools(cmd *cobra.Command, tools []forge.Tool) error {
 		found := t.Version
 		if found == "" {
 			found = "missing: install " + t.Install
-			missing = append(missing, t.Name)
+			if !t.Optional {
+				missing = append(missing, t.Name)
+			}
 		}
 		fmt.Fprintf(w, "%s\t%s\tfor %s\n", t.Name, found, t.For)
 	}

@@ -14,11 +14,12 @@ func TestMissingTool(t *testing.T) {
 	var out, errs strings.Builder
 	cmd := &cobra.Command{}
 	cmd.SetOut(&out)
-	err := printTools(cmd, []forge.Tool{{Name: "debugfs", For: "a", Version: "debugfs 1.47.0"}, {Name: "e2fsck", For: "b", Install: "e2fsprogs"}})
+	err := printTools(cmd, []forge.Tool{{Name: "debugfs", For: "a", Version: "debugfs 1.47.0"}, {Name: "e2fsck", For: "b", Install: "e2fsprogs"},
+		{Name: "mmdebstrap", For: "c", Install: "mmdebstrap", Optional: true}})
 	if code := conclude(err, &errs); code != exitFailed || errs.String() != "imgforge: missing: e2fsck\n" {
 		t.Errorf("code %d, %q", code, &errs)
 	}
-	if want := "debugfs  debugfs 1.47.0              for a\ne2fsck   missing: install e2fsprogs  for b\n"; out.String() != want {
+	if want := "debugfs     debugfs 1.47.0               for a\ne2fsck      missing: install e2fsprogs   for b\nmmdebstrap  missing: install mmdebstrap  for c\n"; out.String() != want {
 		t.Errorf("%q, want %q", &out, want)
 	}
 }

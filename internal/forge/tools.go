@@ -13,6 +13,8 @@ type Tool struct {
 	For     string `json:"for"`
 	Version string `json:"version,omitempty"` // as it says itself; "" when it is missing
 	Install string `json:"install,omitempty"` // the Debian package, when it is missing
+	// Optional tells that one command alone needs it, which few people run.
+	Optional bool `json:"optional,omitempty"`
 }
 
 // program is one that can be asked for its version.
@@ -35,7 +37,7 @@ func (a *App) Tools(ctx context.Context) []Tool {
 		look(t, Tool{Name: t.Name, For: t.For}, t.Package)
 	}
 	for _, t := range debianbase.Tools() {
-		look(t, Tool{Name: t.Name, For: "the base of os.family imgforge"}, t.Package)
+		look(t, Tool{Name: t.Name, For: "the base of os.family imgforge", Optional: true}, t.Package)
 	}
 	return all
 }
