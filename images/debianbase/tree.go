@@ -53,6 +53,7 @@ func (j Job) install(ctx context.Context, dir, path string) error {
 	// Whoever installs is another user in a namespace, and files of the system have the
 	// permission that they are made with.
 	cmd := exec.CommandContext(ctx, "/bin/sh", args...)
+	alone(cmd)
 	// Ended as apt would be by a person, so that it takes down what it has mounted.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
