@@ -33,6 +33,7 @@ func New(c *spec.Cluster, f Facts) (*Plan, report.Report) {
 	p.Kubernetes = kubernetesOf(c, &r)
 	p.Images = imagesOf(p.Kubernetes)
 	p.Etcd = etcdOf(c, sizes, p.Nodes)
+	checkFounders(c, f, &r)
 	p.Kubernetes.Flags = flagsOf(c, p)
 	p.Settings = settingsOf(c, p)
 	p.Ports = portsOf(p)

@@ -57,6 +57,25 @@ func sizesOf(c *spec.Cluster, f Facts) []roleSize {
 	return out
 }
 
+// checkFounders refuses fewer masters than founded etcd: its identity follows from
+// them, so that payloads made then would take the cluster's own data for another's.
+func checkFounders(c *spec.Cluster, f Facts, r *report.Report) {
+	a, anchored := f.Anchors[Master]
+	if !anchored || c.Roles.Master.Count >= a.Founding {
+		return
+	}
+	p := report.Problem{
+		Severity: report.Warning,
+		Path:     "roles.master.count",
+		Message:  fmt.Sprintf("%d is less than the %d masters that the first issue made founders; when these have founded etcd, masters that boot payloads made now refuse its data (code 513)", c.Roles.Master.Count, a.Founding),
+		Fix:      fmt.Sprintf("write %d or more, unless no master has ever booted", a.Founding),
+	}
+	if c.Etcd.Founded {
+		p.Severity, p.Fix = report.Error, fmt.Sprintf("write %d or more", a.Founding)
+	}
+	r.Add(p)
+}
+
 // slotsOf is the number of slots of one role.
 func slotsOf(sizes []roleSize, role string) int {
 	for _, s := range sizes {

@@ -163,6 +163,24 @@ func TestFoundersOutliveGrowthBeyondTheReserve(t *testing.T) {
 	}
 }
 
+// Etcd's identity follows from its founders.
+func TestFewerMastersThanFoundersAreRefused(t *testing.T) {
+	facts := Facts{Anchors: map[string]Anchor{Master: {Count: 5, Reserve: 2, Founding: 5}}}
+	for founded, severity := range map[bool]report.Severity{true: report.Error, false: report.Warning} {
+		c := parse(t, nostromo)
+		c.Etcd.Founded = founded
+		c.Roles.Master.Count = 3
+		_, r := New(c, facts)
+		if i := slices.IndexFunc(r.Problems, func(p report.Problem) bool { return p.Path == "roles.master.count" }); i < 0 || r.Problems[i].Severity != severity {
+			t.Errorf("founded %t: %v", founded, r.Problems)
+		}
+		c.Roles.Master.Count = 5
+		if _, r := New(c, facts); len(r.Problems) > 0 {
+			t.Errorf("founded %t, as many as founders: %v", founded, r.Problems)
+		}
+	}
+}
+
 func indented(t testing.TB, p *Plan) string {
 	t.Helper()
 	text, err := json.MarshalIndent(p, "", "  ")
