@@ -3,7 +3,6 @@ package profiles
 import (
 	"slices"
 
-	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/payload"
 )
 
@@ -15,9 +14,7 @@ func Baked(doc *payload.Document) error {
 	d := *doc
 	d.Units, d.Links = nil, slices.Clone(doc.Links)
 	err := addButane(&d, "common/baked", map[string]any{
-		"Media": "/run/imgforge/media", "Mount": "run-imgforge-media.mount", "Bundles": artifact.BundleFolder,
-		"Containerd": unitContainerd, "Kubelet": unitKubelet,
-		"Before": []string{unitClaim, unitFirewall, unitContainerd, unitKubelet},
+		"Mount": "run-imgforge-media.mount", "Kubelet": unitKubelet,
 	})
 	if err != nil {
 		return err
