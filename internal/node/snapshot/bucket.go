@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -112,11 +113,14 @@ func (b *Bucket) put(ctx context.Context, file string, n form.Name) error {
 }
 
 // sync uploads the newest snapshot unless it is there, and removes what the rule does
-// not keep. What is there already is not asked for again.
+// not keep. What is there already is not asked for again. Later ones, such as those of
+// the future, stay and take the place of no other.
 func (b *Bucket) sync(ctx context.Context, folder string, newest form.Name, rule form.Rule) error {
 	if b.settled == newest {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, most) // a server that takes no byte must not end all snapshots
+	defer cancel()
 	names, err := b.list(ctx)
 	if err != nil {
 		return err
@@ -127,6 +131,7 @@ func (b *Bucket) sync(ctx context.Context, folder string, newest form.Name, rule
 		}
 		names = append(names, newest)
 	}
+	names = slices.DeleteFunc(names, func(n form.Name) bool { return n.Compare(newest) > 0 })
 	for _, n := range rule.Surplus(names) {
 		if err := b.client.RemoveObject(ctx, b.name, b.key(n.String()), minio.RemoveObjectOptions{}); err != nil {
 			return fmt.Errorf("remove an old snapshot from bucket %s: %w", b.name, err)
@@ -163,13 +168,20 @@ func (b *Bucket) Get(ctx context.Context, from *url.URL, to io.Writer) error {
 	return nil
 }
 
-// Fetch writes what an https URL answers.
+// Fetch writes what an https URL answers. Its errors do not hold the URL, whose query
+// may be what opens it.
 func Fetch(ctx context.Context, from string, to io.Writer) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.ResponseHeaderTimeout = time.Minute
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
 	if err != nil {
 		return err
 	}

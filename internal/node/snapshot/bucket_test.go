@@ -103,6 +103,18 @@ func TestBucket(t *testing.T) {
 			t.Errorf("%s is there", from)
 		}
 	}
+	// What a clock in the future has named pushes out nothing.
+	ahead := form.Name{Time: s.now.Add(24 * time.Hour), Revision: 8}
+	if err := os.WriteFile(filepath.Join(folder, "nostromo-etcd/backups/nostromo", ahead.String()), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.bucket.settled = form.Name{}
+	if err := s.bucket.sync(t.Context(), s.folder(), names[2], form.Rule{Last: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := s.bucket.list(t.Context()); err != nil || !slices.Equal(left, []form.Name{names[2], ahead}) {
+		t.Errorf("%v %v", left, err)
+	}
 	// A new leader finds that the newest is missing, and brings it.
 	s.plan.S3, s.bucket.settled = &where, form.Name{}
 	if err := os.Remove(filepath.Join(folder, "nostromo-etcd/backups/nostromo", names[2].String())); err != nil {

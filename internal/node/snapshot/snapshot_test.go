@@ -257,6 +257,35 @@ func TestOthersCopy(t *testing.T) {
 	}
 }
 
+// Snapshots that a clock in the future has named neither push out those of now, nor
+// stand for the latest one; when their time has come they are like any other.
+func TestFutureSnapshots(t *testing.T) {
+	s := newStandIn(t)
+	s.plan.Last, s.plan.Daily, s.plan.Weekly = 1, 0, 0
+	begun := s.now
+	s.now = s.now.Add(24 * time.Hour)
+	s.turn(t.Context(), begun)
+	s.now, s.revision = begun, 8
+	s.turn(t.Context(), begun)
+	future, now := "etcd-20261122T180000Z-r0000000007.db.age", "etcd-20261121T180000Z-r0000000008.db.age"
+	latest := func() string {
+		t.Helper()
+		to, err := os.Readlink(filepath.Join(s.folder(), form.Latest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return to
+	}
+	if got := s.files(t); !slices.Equal(got, []string{now, future, form.Latest}) || latest() != now {
+		t.Errorf("%v, the latest is %s", got, latest())
+	}
+	s.now, s.revision = begun.Add(48*time.Hour), 9
+	s.turn(t.Context(), begun)
+	if got := s.files(t); len(got) != 2 || latest() != "etcd-20261123T180000Z-r0000000009.db.age" {
+		t.Errorf("%v, the latest is %s", got, latest())
+	}
+}
+
 // large is a snapshot of so many bytes.
 func large(size int) []byte {
 	data := make([]byte, size)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -162,26 +163,33 @@ func (m *master) sweep() error {
 	return err
 }
 
-// point makes latest.db.age the newest one.
+// point makes latest.db.age the newest one, as long as there is any that is not of the
+// future: what a clock that was wrong has named must not be restored in place of what
+// came after it.
 func (m *master) point() error {
 	names, err := List(m.folder())
 	if err != nil || len(names) == 0 {
 		return err
 	}
+	latest, ok := m.newest()
+	if !ok {
+		latest = names[len(names)-1]
+	}
 	next := filepath.Join(m.folder(), ".imgforge-tmp-latest")
-	if err := os.Symlink(names[len(names)-1].String(), next); err != nil {
+	if err := os.Symlink(latest.String(), next); err != nil {
 		return err
 	}
 	return os.Rename(next, filepath.Join(m.folder(), form.Latest))
 }
 
-// prune removes what the rule does not keep.
+// prune removes what the rule does not keep. Snapshots of the future stay until their
+// time has come, and take the place of no other.
 func (m *master) prune() error {
 	names, err := List(m.folder())
 	if err != nil {
 		return err
 	}
-	for _, n := range m.rule().Surplus(names) {
+	for _, n := range m.rule().Surplus(slices.DeleteFunc(names, m.ahead)) {
 		if err := os.Remove(filepath.Join(m.folder(), n.String())); err != nil {
 			return fmt.Errorf("remove an old snapshot: %w", err)
 		}
