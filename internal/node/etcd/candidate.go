@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
@@ -128,9 +129,19 @@ func (n *node) fetch(ctx context.Context) error {
 		return nil
 	}
 	if err := n.adopt(func(to io.Writer) error { return n.source(ctx, to) }); err != nil {
-		return bootcode.Fail(bootcode.EtcdRestore, "%s: %v", n.restore, err)
+		return bootcode.Fail(bootcode.EtcdRestore, "%s: %v", openly(n.restore), err)
 	}
 	return nil
+}
+
+// openly is where a snapshot comes from, for messages: the query of a URL may be what
+// opens it.
+func openly(from string) string {
+	before, query, _ := strings.Cut(from, "?")
+	if query != "" && strings.HasPrefix(from, "https:") {
+		return before + "?…"
+	}
+	return from
 }
 
 // adopt writes a snapshot to this disk, sealed as it is, and takes it when it opens.
