@@ -62,6 +62,23 @@ func asked(t *testing.T, w *words, status int, body string) {
 	}
 }
 
+// The key goes to the API alone, wherever an answer points.
+func TestKeyFollowsNoRedirect(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("somebody else is asked, with the key %q", r.Header.Get("X-Auth-Token"))
+	}))
+	defer elsewhere.Close()
+	api := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusFound))
+	defer api.Close()
+	at, err := newProvider(artifact.PublicIPFile{Provider: "scaleway", Zone: "fr-par-1", Address: "192.0.2.1", Key: key}, api.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := at.holder(t.Context()); err == nil {
+		t.Error("a redirect is an answer")
+	}
+}
+
 // Every code has one golden text, made by what causes it.
 func TestEveryCodeHasItsText(t *testing.T) {
 	w := &words{map[int]string{}}

@@ -71,7 +71,9 @@ func newProvider(f artifact.PublicIPFile, url string) (*provider, error) {
 		return nil, err
 	}
 	options := []scw.ClientOption{scw.WithoutAuth(), scw.WithDefaultZone(zone), scw.WithUserAgent("imgforge-node"),
-		scw.WithHTTPClient(&http.Client{Timeout: callTimeout, Transport: keyed{strings.TrimSpace(f.Key)}})}
+		scw.WithHTTPClient(&http.Client{Timeout: callTimeout, Transport: keyed{strings.TrimSpace(f.Key)},
+			// The key is for the API alone, wherever an answer points.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }})}
 	if url != "" {
 		options = append(options, scw.WithAPIURL(url))
 	}
