@@ -80,7 +80,7 @@ func (j Job) Sensible() (Job, error) {
 		return j, fmt.Errorf("the size of %d bytes is not a multiple of %d, or below 1 GiB", j.Size, align)
 	}
 	for _, a := range j.Arguments {
-		if a == "" || strings.ContainsAny(a, " \t\n\"'$;&|{}\\") {
+		if a == "" || strings.ContainsAny(a, " \t\n\"'$;&|{}<>#\\") {
 			return j, fmt.Errorf("the kernel argument %q has characters that the boot loader would take for its own", a)
 		}
 	}

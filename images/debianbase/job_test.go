@@ -33,6 +33,15 @@ func TestSensible(t *testing.T) {
 	}
 }
 
+// A comment or a redirection would take what follows away, which is the first boot.
+func TestArgumentsForTheBootLoader(t *testing.T) {
+	for _, a := range []string{"#debug", "a>b", "a<b", "a;b", ""} {
+		if _, err := (Job{Platform: "qemu", Arguments: []string{a}}).Sensible(); err == nil {
+			t.Errorf("%q is taken", a)
+		}
+	}
+}
+
 // A base without a package that it is made for, or of a time that its file systems
 // cannot hold, is refused before anything runs.
 func TestBuildRefuses(t *testing.T) {
