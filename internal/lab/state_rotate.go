@@ -147,7 +147,7 @@ func (b *bout) signFor(ctx context.Context, d time.Duration) (undo func() error,
 func withFlag(manifest, like, flag string) (string, error) {
 	at := strings.Index(manifest, like)
 	if at < 0 {
-		return "", fmt.Errorf("it has no flag %s...", like)
+		return "", fmt.Errorf("it has no flag that begins with %s", like)
 	}
 	line := strings.LastIndex(manifest[:at], "\n") + 1
 	head := manifest[line:at]
