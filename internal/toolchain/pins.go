@@ -31,6 +31,8 @@ func pins() map[string]pin {
 		"etcdctl":    {module: "etcd", pkg: "go.etcd.io/etcd/etcdctl/v3"},
 		"k8s-strict": {module: "k8s-strict", pkg: "."},
 		"oras-pull":  {module: "oras-pull", pkg: "."},
+		// The last minor under the Mozilla Public License.
+		"packer": {module: "packer", pkg: "github.com/hashicorp/packer"},
 		// An S3 server that keeps objects as files.
 		"versitygw":    {module: "versitygw", pkg: "github.com/versity/versitygw/cmd/versitygw"},
 		"wireguard-go": {module: "wireguard", pkg: "golang.zx2c4.com/wireguard"},
