@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,6 +68,9 @@ func (w *shelving) lookBucket(ctx context.Context, seen *Shelf) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel() // the listing ends with it
 	bucket, folder := w.bucket(), w.image.folder()
+	if ours, err := w.ownsBucket(ctx); err != nil || !ours {
+		return err
+	}
 	for o := range w.store.Client.ListObjects(ctx, bucket, minio.ListObjectsOptions{Prefix: folder, Recursive: true}) {
 		if code(o.Err) == minio.NoSuchBucket {
 			return nil
@@ -96,6 +100,20 @@ func (w *shelving) lookBucket(ctx context.Context, seen *Shelf) error {
 	}
 }
 
+// ownsBucket tells whether the bucket is there and to be used. The name of one that
+// imgforge makes can be foreseen, and anybody may have made it first and let us in, to
+// read disks or to exchange them: only the project's own list tells. One that you named is yours.
+func (w *shelving) ownsBucket(ctx context.Context) (bool, error) {
+	if w.image.Bucket != "" {
+		return true, nil
+	}
+	buckets, err := w.store.Client.ListBuckets(ctx)
+	if err != nil {
+		return false, fmt.Errorf("list the project's buckets, which the key has to be allowed: %w", err)
+	}
+	return slices.ContainsFunc(buckets, func(b minio.BucketInfo) bool { return b.Name == w.bucket() }), nil
+}
+
 func (w *shelving) lookParts(ctx context.Context, up *SeenUpload) error {
 	if w.image == nil || up.Key != w.image.key() {
 		return nil // it is going to be aborted
@@ -121,7 +139,10 @@ func (w *shelving) lookParts(ctx context.Context, up *SeenUpload) error {
 
 func (w *shelving) createBucket(ctx context.Context) error {
 	err := w.store.MakeBucket(ctx, w.bucket(), minio.MakeBucketOptions{Region: string(w.region)})
-	if err != nil && code(err) != minio.BucketAlreadyOwnedByYou {
+	if code(err) == minio.BucketAlreadyExists {
+		return &failedImage{fmt.Sprintf("another owner has a bucket %s, and what is uploaded there is in other hands: name one of yours with --bucket", w.bucket())}
+	}
+	if err != nil { // BucketAlreadyOwnedByYou too: the project's list will show it
 		return err
 	}
 	w.seen.Bucket = true

@@ -154,6 +154,33 @@ func TestPublishByOwnBucket(t *testing.T) {
 	same(t, publish(t, api, i), want)
 }
 
+// A bucket of the foreseeable name that is another customer's gets nothing, however open
+// it is, and loses nothing; one of yours is the way out.
+func TestPublishIntoNobodyElsesBucket(t *testing.T) {
+	api := shop()
+	serve(t, api)
+	i := image(t, "PAYLOAD one")
+	var said []string
+	_, changes, err := runner(t, &said).Client.Shelf(t.Context(), i)
+	if err != nil || changes[0].Kind != scaleway.CreateBucket {
+		t.Fatalf("%v %v", changes, err)
+	}
+	api.Squat(changes[0].Name)
+	want := []string{"bucket " + changes[0].Name}
+	_, err = runner(t, &said).Publish(t.Context(), i)
+	if _, told := errors.AsType[*scaleway.Stopped](err); !told || !strings.Contains(err.Error(), "another owner has a bucket "+changes[0].Name) || !strings.Contains(err.Error(), "--bucket") {
+		t.Errorf("%v", err)
+	}
+	same(t, said, []string{changes[0].String()})
+	same(t, api.Inventory(), want)
+	clean := *i
+	clean.Source, clean.Digest = nil, ""
+	same(t, publish(t, api, &clean), want)
+	api.Bucket("mine", string(fake.Region), nil)
+	i.Bucket = "mine"
+	same(t, publish(t, api, i), append(append(want, "bucket mine"), linesOf(i)...))
+}
+
 // An import that fails is said once, and the next run begins with removing it.
 func TestPublishBadDisk(t *testing.T) {
 	api := shop()

@@ -71,6 +71,12 @@ func text(s string) string {
 	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(s)
 }
 
+// quoted is text within quotation marks within an expression. No sign that begins a
+// template stays: $${ is no way out where another $ comes before it.
+func quoted(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`, "${", `\u0024{`, "%{", `\u0025{`).Replace(s)
+}
+
 // of is an expression.
 func of(format string, args ...any) string { return "${" + fmt.Sprintf(format, args...) + "}" }
 
@@ -211,7 +217,7 @@ func (t *terraform) boots(n Node) string {
 	if n.Image != "" { // which holds the payload, encrypted to the claim line
 		return of(`"${var.claims[%q]}\n"`, n.Name)
 	}
-	return of(`sensitive(file("${var.payloads != "" ? var.payloads : "${path.module}/%s"}/%s"))`, text(t.module.Payloads), n.Name+t.module.Extension)
+	return of(`sensitive(file("${var.payloads != "" ? var.payloads : "${path.module}/%s"}/%s"))`, quoted(t.module.Payloads), n.Name+t.module.Extension)
 }
 
 func (t *terraform) variables() object {

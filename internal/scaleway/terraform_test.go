@@ -89,6 +89,24 @@ func TestTerraform(t *testing.T) {
 	}
 }
 
+// A folder may have any name: servers still boot from what is in it.
+func TestTerraformFolders(t *testing.T) {
+	for _, folder := range []string{`../a "b" c`, `../a\b\u0041`, `../${var.state}`, `../%{if true}`, `../$${x}$$$%%{`, "../a\tb\nc"} {
+		data, err := scaleway.Terraform(small(), scaleway.Module{Payloads: folder, Extension: ".ign", Region: "fr-par"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, diags := hcljson.Parse(data, "main.tf.json")
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		m := &module{t: t, defined: map[string]bool{}}
+		m.read(file.Body)
+		slices.Sort(m.boots)
+		same(t, m.boots, []string{"MODULE/" + folder + "/master-1.ign", "MODULE/" + folder + "/proxy-1.ign", "MODULE/" + folder + "/proxy-2.ign"})
+	}
+}
+
 // module collects what a module defines and what it refers to.
 type module struct {
 	t       *testing.T

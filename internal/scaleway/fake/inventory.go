@@ -107,6 +107,13 @@ func (a *API) Bucket(name, region string, objects map[string][]byte) {
 	}
 }
 
+// Squat makes a bucket that another customer owns and lets everybody read and write.
+func (a *API) Squat(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.addBucket(name, string(Region)).foreign = true
+}
+
 // Spoil lets imports of all objects that are there fail.
 func (a *API) Spoil() {
 	a.mu.Lock()

@@ -16,6 +16,7 @@ import (
 // bucket is a bucket of Object Storage, bound to a region.
 type bucket struct {
 	region  string
+	foreign bool // somebody else's, who lets everybody in
 	objects map[string]*object
 	uploads map[string]*upload // by ID
 }
@@ -82,6 +83,9 @@ func (a *API) storage(w http.ResponseWriter, r *http.Request) {
 func (a *API) inStorage(w http.ResponseWriter, r *http.Request, data []byte) (any, *storageError) {
 	name, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	q := r.URL.Query()
+	if r.Method == http.MethodGet && name == "" {
+		return a.listBuckets(), nil
+	}
 	if r.Method == http.MethodPut && key == "" {
 		return nil, a.makeBucket(name, data)
 	}
@@ -130,6 +134,9 @@ func (a *API) makeBucket(name string, data []byte) *storageError {
 	var req struct{ LocationConstraint string }
 	if err := xml.Unmarshal(data, &req); err != nil || req.LocationConstraint != string(Region) {
 		return &storageError{http.StatusBadRequest, "IllegalLocationConstraintException", "the region is " + string(Region)}
+	}
+	if b := a.buckets[name]; b != nil && b.foreign {
+		return &storageError{http.StatusConflict, "BucketAlreadyExists", "the name is taken"}
 	}
 	if a.buckets[name] != nil {
 		return &storageError{http.StatusConflict, "BucketAlreadyOwnedByYou", "you have it already"}

@@ -62,6 +62,25 @@ type listedObjects struct {
 	Contents              []listedObject
 }
 
+type listedBucket struct {
+	Name, CreationDate string
+}
+
+type listedBuckets struct {
+	XMLName xml.Name       `xml:"ListAllMyBucketsResult"`
+	Bucket  []listedBucket `xml:"Buckets>Bucket"`
+}
+
+// listBuckets are those of the project, and not all that it may use.
+func (a *API) listBuckets() (out listedBuckets) {
+	for _, name := range slices.Sorted(maps.Keys(a.buckets)) {
+		if b := a.buckets[name]; !b.foreign && b.region == string(Region) {
+			out.Bucket = append(out.Bucket, listedBucket{name, someday})
+		}
+	}
+	return out
+}
+
 // someday is when everything in a bucket was changed last.
 const someday = "2026-01-01T00:00:00.000Z"
 
