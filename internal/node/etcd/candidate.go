@@ -124,11 +124,15 @@ func (n *node) fetch(ctx context.Context) error {
 	}
 	switch {
 	case from != "":
-		return n.adopt(func(to io.Writer) error { return n.download(ctx, from+"/"+best.Hash, to) })
+		err := n.adopt(ctx, func(ctx context.Context, to io.Writer) error { return n.download(ctx, from+"/"+best.Hash, to) })
+		if errors.Is(err, errNoRoom) {
+			return bootcode.Fail(bootcode.EtcdRestore, "%v", err)
+		}
+		return err
 	case best.Hash != "":
 		return nil
 	}
-	if err := n.adopt(func(to io.Writer) error { return n.source(ctx, to) }); err != nil {
+	if err := n.adopt(ctx, n.source); err != nil {
 		return bootcode.Fail(bootcode.EtcdRestore, "%s: %v", openly(n.restore), err)
 	}
 	return nil
@@ -145,14 +149,14 @@ func openly(from string) string {
 }
 
 // adopt writes a snapshot to this disk, sealed as it is, and takes it when it opens.
-func (n *node) adopt(fill func(io.Writer) error) error {
+func (n *node) adopt(ctx context.Context, fill func(context.Context, io.Writer) error) error {
 	path := n.path(candidatePath)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	var c *candidate
 	err := artifact.WriteOpen(path, 0o600, func(f *os.File) error {
-		if err := fill(f); err != nil {
+		if err := n.arrive(ctx, f, fill); err != nil {
 			return err
 		}
 		if _, err := f.Seek(0, io.SeekStart); err != nil {

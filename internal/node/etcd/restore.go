@@ -11,6 +11,7 @@ import (
 	etcdutl "go.etcd.io/etcd/etcdutl/v3/snapshot"
 	"go.uber.org/zap"
 
+	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/node/snapshot"
 	form "github.com/imgforge/imgforge/internal/snapshot"
 )
@@ -32,6 +33,13 @@ func (n *node) restoreData(cluster string) error {
 	c := n.candidate.Load()
 	if c == nil || c.hash != n.line.restored {
 		return errors.New("the snapshot that was agreed on is gone from this disk")
+	}
+	info, err := os.Stat(n.path(candidatePath))
+	if err != nil {
+		return fmt.Errorf("open the snapshot: %w", err)
+	}
+	if err := n.memoryHolds(info.Size()); err != nil { // sealing adds less than a thousandth
+		return bootcode.Fail(bootcode.EtcdRestore, "%v", err)
 	}
 	plain, path, err := memoryFile()
 	if err != nil {

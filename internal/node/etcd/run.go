@@ -55,6 +55,8 @@ type Options struct {
 	// Grace is how long nothing may move before what is waited for is a code: every
 	// boot waits for the other masters a little; 20 s.
 	Grace time.Duration
+	// Stall is how long the source of a snapshot may send nothing; 60 s.
+	Stall time.Duration
 	Rand  io.Reader
 	// Ended, when set, is the last word of an etcd on this node that ended in an error,
 	// and "" where the newest one did not.
@@ -105,7 +107,7 @@ func Run(ctx context.Context, o Options) error {
 func load(o Options) (*node, error) {
 	o.Root, o.Rand = cmp.Or(o.Root, "/"), cmp.Or[io.Reader](o.Rand, rand.Reader)
 	o.Timeout, o.Pace, o.Rest = cmp.Or(o.Timeout, 5*time.Second), cmp.Or(o.Pace, 200*time.Millisecond), cmp.Or(o.Rest, 20*time.Second)
-	o.Grace = cmp.Or(o.Grace, 20*time.Second)
+	o.Grace, o.Stall = cmp.Or(o.Grace, 20*time.Second), cmp.Or(o.Stall, 60*time.Second)
 	n := &node{o: o, addresses: map[string]string{}, silent: map[string]bool{}, fault: func(string) error { return nil }}
 	me, err := artifact.ReadNodeFile(o.Root)
 	if err != nil {
