@@ -87,5 +87,7 @@ func (k *check) restore() {
 		k.err("etcd.restoreFrom", "the URL holds a user name", keepSecret)
 	case u.Scheme == "s3" && k.Etcd.Snapshot.S3 == nil && !k.src.has("etcd.snapshot.s3"):
 		k.err("etcd.restoreFrom", "nothing says which server has the bucket "+u.Host, "write etcd.snapshot.s3 as well")
+	case u.RawQuery != "": // a signed URL ends by itself and what it gives is sealed, so it is no error
+		k.warn("etcd.restoreFrom", "whoever reads this file or a payload can fetch what the query of this URL opens", "write an s3 URL and etcd.snapshot.s3, whose keys are secrets by name, or let the signature end soon and commit no file that holds it")
 	}
 }
