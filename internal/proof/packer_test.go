@@ -117,6 +117,46 @@ func TestPackerPayload(t *testing.T) {
 	}
 }
 
+// printing makes a builder of the template that prints what it was given.
+const printing = `
+build {
+  sources = ["source.file.node"]
+  post-processor "shell-local" {
+    inline = ["cat <<'END'", local.user_data, "END"]
+  }
+}
+`
+
+// A builder that prints its user-data shows no key, whether the payload is one line or many.
+func TestPackerHidesPayload(t *testing.T) {
+	c := lockedCluster(t)
+	text, err := os.ReadFile(filepath.Join(templates(t, "user-data"), "user-data.pkr.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, _ := strings.Cut(string(text), "\nbuild {")
+	for _, format := range []string{"ignition", "cloud-init"} {
+		template := filepath.Join(t.TempDir(), "print.pkr.hcl")
+		hcl := strings.Replace(head, "node          = var.node", "node = var.node\n  format = \""+format+"\"", 1) + printing
+		if err := os.WriteFile(template, []byte(hcl), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		logged := mustPacker(t, c, "build", "-var", "node=master-1", "-var", "cluster_file="+c.path("cluster.yaml"), "-var", "imgforge="+built(t, "imgforge"),
+			"-var", "output="+filepath.Join(t.TempDir(), "payload"), template)
+		if !strings.Contains(logged, "<sensitive>") {
+			t.Errorf("%s: nothing was printed:\n%s", format, logged)
+		}
+		for line := range strings.Lines(string(c.run(t, "render", "--node", "master-1", "--format", format))) {
+			line = strings.TrimSpace(line)
+			for at := 0; at+48 <= len(line); at += 48 {
+				if strings.Contains(logged, line[at:at+48]) {
+					t.Fatalf("%s: a part of the payload was printed: line of %d bytes, at %d", format, len(line), at)
+				}
+			}
+		}
+	}
+}
+
 const bakeTemplate = `packer {
   required_plugins {
     imgforge = {

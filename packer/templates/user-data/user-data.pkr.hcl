@@ -45,6 +45,13 @@ local "user_data" {
   sensitive  = true
 }
 
+# Packer looks for a sensitive value as a whole, and prints line by line: what is cut into
+# lines, as cloud-init's format is, is hidden only when its lines are sensitive as well.
+local "user_data_lines" {
+  expression = [for line in split("\n", data.imgforge-payload.node.user_data) : trimspace(line) if length(trimspace(line)) > 15]
+  sensitive  = true
+}
+
 source "file" "node" {
   content = local.user_data
   target  = var.output
