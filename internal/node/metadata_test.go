@@ -179,3 +179,15 @@ func TestMetadataServiceThatIsNone(t *testing.T) {
 		t.Errorf("the second address is not asked: %v, %v", hints, err)
 	}
 }
+
+// What is no JSON is called that, with the status and without what it says: it goes to a console.
+func TestMetadataThatIsNoJSON(t *testing.T) {
+	for _, page := range []string{"this is no service: token=SECRET", `{"tags": ["imgforge.node=wor`, ""} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(page)) }))
+		t.Cleanup(s.Close)
+		_, err := metadata{"scaleway", []string{s.URL}}.hints(t.Context())
+		if want := "the metadata service of scaleway tells no tags: it answers something that is no JSON, with status 200"; err == nil || err.Error() != want {
+			t.Errorf("%q: %v", page, err)
+		}
+	}
+}

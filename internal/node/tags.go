@@ -160,6 +160,9 @@ func getJSON(ctx context.Context, client *http.Client, url string, into any) err
 	if err != nil || status != http.StatusOK {
 		return refused("the metadata", status, err)
 	}
+	if !json.Valid(data) { // a proxy's page or half an answer, which is not for a console
+		return fmt.Errorf("it answers something that is no JSON, with status %d", status)
+	}
 	return json.Unmarshal(data, into)
 }
 
