@@ -25,10 +25,11 @@ type Reader struct {
 
 // Node is an entry of a folder.
 type Node struct {
-	Name string
-	Mode fs.FileMode // type and permission bits
-	Size int64       // bytes
-	raw  []byte
+	Name  string
+	Inode uint32
+	Mode  fs.FileMode // type and permission bits
+	Size  int64       // bytes
+	raw   []byte
 }
 
 // Features without which a file system cannot be read (ext4 disk layout, s_feature_incompat).
@@ -91,15 +92,23 @@ func (f *Reader) node(number uint32, name string) (Node, error) {
 	if err != nil {
 		return Node{}, err
 	}
-	table := int64(le.Uint32(d[8:]))
+	table := uint64(le.Uint32(d[8:]))
 	if f.wide && len(d) >= 64 {
-		table |= int64(le.Uint32(d[0x28:])) << 32
+		table |= uint64(le.Uint32(d[0x28:])) << 32
 	}
-	raw, err := f.at(table*f.block+index*f.inode, f.inode)
+	begin, err := f.place(table)
 	if err != nil {
 		return Node{}, err
 	}
-	return Node{Name: name, Mode: modeOf(le.Uint16(raw)), Size: int64(le.Uint32(raw[4:])) | int64(le.Uint32(raw[0x6c:]))<<32, raw: raw}, nil
+	raw, err := f.at(begin+index*f.inode, f.inode)
+	if err != nil {
+		return Node{}, err
+	}
+	n := Node{Name: name, Inode: number, Mode: modeOf(le.Uint16(raw)), Size: int64(le.Uint32(raw[4:])) | int64(le.Uint32(raw[0x6c:]))<<32, raw: raw}
+	if n.Size < 0 {
+		return Node{}, fmt.Errorf("read ext4: the size of %s is damaged", name)
+	}
+	return n, nil
 }
 
 // modeOf turns the mode of an inode into Go's.

@@ -2,12 +2,14 @@ package ext4
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/imgforge/imgforge/internal/testtool"
@@ -87,5 +89,89 @@ func TestReader(t *testing.T) {
 	}
 	if _, err := OpenReader(bytes.NewReader(make([]byte, 4096))); err == nil {
 		t.Error("zeros are a file system")
+	}
+}
+
+// reads counts them, and ends what would never end.
+type reads struct {
+	*bytes.Reader
+	count int
+}
+
+func (r *reads) ReadAt(p []byte, at int64) (int, error) {
+	if r.count++; r.count > 10000 {
+		return 0, errors.New("it is read for ever")
+	}
+	return r.Reader.ReadAt(p, at)
+}
+
+// treeNode is one of a tree of extents all of whose entries refer to one block.
+func treeNode(into []byte, depth uint16, block uint64) []byte {
+	le := binary.LittleEndian
+	count := (len(into) - 12) / 12
+	le.PutUint16(into, 0xf30a)
+	le.PutUint16(into[2:], uint16(count))
+	le.PutUint16(into[6:], depth)
+	for e := range count {
+		entry := into[12+12*e:]
+		if depth > 0 {
+			le.PutUint32(entry[4:], uint32(block))
+			le.PutUint16(entry[8:], uint16(block>>32))
+			continue
+		}
+		le.PutUint16(entry[4:], 1)
+		le.PutUint16(entry[6:], uint16(block>>32))
+		le.PutUint32(entry[8:], uint32(block))
+	}
+	return into
+}
+
+// A damaged tree of extents ends: one whose entries refer to one block again and again,
+// and one whose blocks lie beyond what can be counted.
+func TestDamagedExtents(t *testing.T) {
+	const block = 4096
+	disk := make([]byte, 6*block)
+	for level := range uint64(5) {
+		treeNode(disk[level*block:(level+1)*block], uint16(4-level), level+1)
+	}
+	for name, tc := range map[string]struct {
+		depth uint16
+		to    uint64
+		want  string
+	}{
+		"again":  {5, 0, "again and again"},
+		"beyond": {5, 1<<48 - 1, "no block"},
+		"far":    {0, 1<<48 - 1, "no block"},
+	} {
+		r := &reads{Reader: bytes.NewReader(disk)}
+		f := &Reader{r: r, block: block}
+		if tc.want == "no block" {
+			f.block = 64 << 10 // the largest there is
+		}
+		raw := make([]byte, 128)
+		binary.LittleEndian.PutUint32(raw[0x20:], flagExtents)
+		treeNode(raw[0x28:0x28+60], tc.depth, tc.to)
+		if _, err := f.Read(Node{Name: name, Size: 1 << 20, raw: raw}, 1<<20); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v after %d reads", name, err, r.count)
+		}
+	}
+}
+
+// The table of inodes of a damaged group is nowhere, and no file has a size below zero.
+func TestDamagedInodes(t *testing.T) {
+	disk := make([]byte, 3*4096)
+	le := binary.LittleEndian
+	le.PutUint32(disk[8:], 1)
+	f := &Reader{r: bytes.NewReader(disk), block: 4096, perGroup: 16, inode: 128, groupSize: 64, wide: true, inodes: 16}
+	if n, err := f.node(2, "x"); err != nil || n.Inode != 2 {
+		t.Fatal(err)
+	}
+	le.PutUint32(disk[4096+128+0x6c:], 1<<31)
+	if _, err := f.node(2, "x"); err == nil || !strings.Contains(err.Error(), "size") {
+		t.Error(err)
+	}
+	le.PutUint32(disk[0x28:], 1<<31)
+	if _, err := f.node(2, "x"); err == nil || !strings.Contains(err.Error(), "no block") {
+		t.Error(err)
 	}
 }

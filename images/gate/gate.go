@@ -118,6 +118,6 @@ func (o Options) partition(ctx context.Context, e gpt.Entry, c sparse.Content, r
 		r.Unread = append(r.Unread, name+": "+err.Error())
 		return nil
 	}
-	w := walk{fs: fs, name: name, result: r}
+	w := walk{fs: fs, name: name, result: r, seen: map[uint32]bool{}, left: c.Size()}
 	return w.root(ctx)
 }

@@ -1,6 +1,8 @@
 package gate
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
@@ -8,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/imgforge/imgforge/images/sparse"
 	"github.com/imgforge/imgforge/internal/artifact"
@@ -68,5 +71,39 @@ func TestScan(t *testing.T) {
 				t.Errorf("%s, %d bytes, unread %q", r.SHA256, r.Size, r.Unread)
 			}
 		})
+	}
+}
+
+// A damaged file system whose root holds itself twice is looked at once, and said.
+func TestFolderThatHoldsItself(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "disk")
+	if err := basedisk.Imgforge(path, map[string]string{"loop-one/x": "x", "loop-two/x": "x", "etc/ssl/key.pem": pemKey}); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"loop-one", "loop-two"} {
+		at := bytes.Index(data, []byte(name))
+		copy(data[at-8:], []byte{2, 0, 0, 0}) // the inode of the root
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	disk, err := sparse.NewFile(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := Scan(ctx, disk, Options{})
+	if err != nil || len(r.Findings) != 1 || len(r.Unread) != 2 || !strings.Contains(r.Unread[0], "/loop-one: this folder is in another place too") {
+		t.Errorf("%v, found %q, unread %q", err, r.Findings, r.Unread)
 	}
 }

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"regexp"
@@ -17,7 +18,12 @@ type walk struct {
 	fs     *ext4.Reader
 	name   string
 	result *Result
+	seen   map[uint32]bool // folders, by inode
+	left   int64           // bytes that folders not seen yet can have
 }
+
+// deepest is how many folders are gone into one below the other.
+const deepest = 256
 
 // beginning is how much of a file is looked at, in bytes.
 const beginning = 1 << 20
@@ -35,19 +41,33 @@ func (w *walk) root(ctx context.Context) error {
 	return w.folder(ctx, "/", top)
 }
 
+// folder looks at what is in a folder. A folder has one place, and blocks of its own:
+// one that a damaged file system has in itself would never end.
 func (w *walk) folder(ctx context.Context, at string, dir ext4.Node) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	switch w.left -= dir.Size; {
+	case w.seen[dir.Inode]:
+		w.unread(at, errors.New("this folder is in another place too: the file system is damaged"))
+		return nil
+	case w.left < 0:
+		w.unread(at, errors.New("its folders are larger than the partition: the file system is damaged"))
+		return nil
+	case strings.Count(at, "/") > deepest:
+		w.unread(at, fmt.Errorf("this is more than %d folders deep", deepest))
+		return nil
 	}
+	w.seen[dir.Inode] = true
 	list, err := w.fs.List(dir)
 	if err != nil {
 		w.unread(at, err)
 	}
 	for _, n := range list {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		p := path.Join(at, n.Name)
 		switch {
 		case at == "/" && slices.Contains(programs(), n.Name):
-		case n.Mode.IsDir() && strings.Count(p, "/") < 64: // deeper is a damaged one that holds itself
+		case n.Mode.IsDir():
 			if err := w.folder(ctx, p, n); err != nil {
 				return err
 			}
