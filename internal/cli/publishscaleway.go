@@ -24,7 +24,8 @@ the next run goes on where it stopped, also in the middle of the upload.
 Image and snapshot carry the cluster, the role, the version of Kubernetes and the digest of the manifest that lists the
 file, as tags. Of each role the newest images stay (--keep), and all that a server was made from.
 
-Images with keys in the clear are refused, unless --with-secrets is given.
+The output folder is verified first, as imgforge verify does; of --image in such a folder, signatures and hash. What could
+not be checked is said. Images with keys in the clear are refused, unless --with-secrets is given.
 
 ` + credentials,
 		Example: "  imgforge publish scaleway\n  imgforge publish scaleway --role worker --image worker.qcow2 --with-secrets",

@@ -2,8 +2,6 @@ package forge
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -46,10 +44,16 @@ type PublishedScaleway struct {
 	Already bool     `json:"already"`
 	Changes []string `json:"changes,omitempty"` // that a dry run would make
 	Exists  string   `json:"exists"`
+	// Unchecked are checks of the image and its folder that were not made, each with the reason.
+	Unchecked []string `json:"unchecked,omitempty"`
 }
 
 // PublishScaleway makes disk images what servers at Scaleway boot from, role by role.
 func (a *App) PublishScaleway(ctx context.Context, o PublishScalewayOptions) ([]PublishedScaleway, error) {
+	var err error
+	if o.Source, err = o.Source.kept(); err != nil {
+		return nil, err
+	}
 	c, err := a.load(o.Source, noFacts)
 	if err != nil {
 		return nil, err
@@ -64,6 +68,10 @@ func (a *App) PublishScaleway(ctx context.Context, o PublishScalewayOptions) ([]
 	if err != nil {
 		return nil, err
 	}
+	unchecked, err := a.proven(o, chosen)
+	if err != nil {
+		return nil, err
+	}
 	client, err := scaleway.NewClient(c.plan.Platform.Zone)
 	if err != nil {
 		return nil, err
@@ -75,6 +83,7 @@ func (a *App) PublishScaleway(ctx context.Context, o PublishScalewayOptions) ([]
 		if err != nil {
 			return out, err
 		}
+		done.Unchecked = unchecked
 		out = append(out, *done)
 	}
 	return out, nil
@@ -99,6 +108,7 @@ func (o PublishScalewayOptions) check(c *cluster) error {
 // roleDisk is the disk image of one role.
 type roleDisk struct {
 	role, path string
+	out        string // the output folder whose manifest lists it, "" when none does
 	digest     string // sha256:HEX of the manifest that lists it, "" when none does
 	sum        string // SHA-256 that the manifest says, "" when none does
 	sealed     bool
@@ -186,7 +196,7 @@ func (c *cluster) disksOfPart(out, part string) ([]roleDisk, error) {
 	var all []roleDisk
 	for _, e := range m.Files {
 		if e.Disk != nil && e.Format == disk.QCOW2 && e.Role != "" && e.Node == "" {
-			all = append(all, roleDisk{role: e.Role, path: filepath.Join(out, part, filepath.FromSlash(e.Path)), digest: digest, sum: e.SHA256, sealed: e.Disk.Sealed})
+			all = append(all, roleDisk{role: e.Role, path: filepath.Join(out, part, filepath.FromSlash(e.Path)), out: out, digest: digest, sum: e.SHA256, sealed: e.Disk.Sealed})
 		}
 	}
 	return all, nil
@@ -220,15 +230,6 @@ func (o PublishScalewayOptions) named(c *cluster) (roleDisk, error) {
 		}
 	}
 	return roleDisk{role: o.Role, path: o.Image}, nil
-}
-
-func digestOf(path string) (string, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(data)
-	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
 func (a *App) publishDisk(ctx context.Context, r *scaleway.Runner, c *cluster, d roleDisk, o PublishScalewayOptions) (*PublishedScaleway, error) {
