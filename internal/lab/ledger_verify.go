@@ -129,7 +129,13 @@ func (r *ring) apiKeys(ctx context.Context) (map[string]stored, error) {
 			Items []configMap `json:"items"`
 		}
 		query := url.Values{"limit": {"1000"}, "continue": {next}}
-		if err := r.o.through(ctx, r.standpoint(), r.Plan.Endpoint.URL, r.ledger.path()+"?"+query.Encode(), &list); err != nil {
+		// What is judged is what is stored: the address may move once more meanwhile.
+		bounded, cancel := context.WithTimeout(ctx, boundVerify)
+		err := Await(bounded, "a page of the API", func(ctx context.Context) error {
+			return r.o.through(ctx, r.standpoint(), r.Plan.Endpoint.URL, r.ledger.path()+"?"+query.Encode(), &list)
+		})
+		cancel()
+		if err != nil {
 			return nil, err
 		}
 		for _, item := range list.Items {
