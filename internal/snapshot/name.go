@@ -47,3 +47,19 @@ func ParseName(file string) (n Name, ok bool) {
 
 // Compare sorts names from old to new.
 func (n Name) Compare(o Name) int { return strings.Compare(n.String(), o.String()) }
+
+// Confirm refuses the latest of some snapshots when another one holds more: revisions of
+// a cluster only rise, so that one of the two was named by a clock that was wrong, and
+// only a person can tell which one to restore. The error says what to do.
+func (n Name) Confirm(among []Name) error {
+	most := n
+	for _, o := range among {
+		if o.Revision > most.Revision {
+			most = o
+		}
+	}
+	if most == n {
+		return nil
+	}
+	return fmt.Errorf("%s is the latest by the time in its name, and %s holds a higher revision: a clock was wrong, or they are of two clusters; write the exact name of the one to restore into etcd.restoreFrom", n, most)
+}

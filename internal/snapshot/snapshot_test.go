@@ -166,3 +166,17 @@ func TestRule(t *testing.T) {
 		t.Errorf("order of the list matters: %v", got)
 	}
 }
+
+// The latest by name is doubted when another one holds more, and only then.
+func TestConfirm(t *testing.T) {
+	at := time.Date(2026, 11, 21, 18, 0, 0, 0, time.UTC)
+	a, b, c := Name{at, 5}, Name{at.Add(time.Hour), 9}, Name{at.Add(2 * time.Hour), 7}
+	for _, ok := range [][]Name{nil, {b}, {a, b}} {
+		if err := b.Confirm(ok); err != nil {
+			t.Errorf("%v: %v", ok, err)
+		}
+	}
+	if err := c.Confirm([]Name{a, b, c}); err == nil || !strings.Contains(err.Error(), b.String()) || !strings.Contains(err.Error(), c.String()) {
+		t.Error(err)
+	}
+}

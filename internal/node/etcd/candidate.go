@@ -82,6 +82,9 @@ func (n *node) recover() error {
 		return nil // it is fetched again
 	}
 	n.candidate.Store(c)
+	if !n.asks(n.offerOf(c)) {
+		n.candidate.Store(nil) // an earlier payload asked for it
+	}
 	return nil
 }
 
@@ -118,7 +121,13 @@ func (n *node) fetch(ctx context.Context) error {
 	for _, s := range n.others {
 		base := "https://" + net.JoinHostPort(n.addresses[s.Name], probePort) + offerPath
 		var o offer
-		if n.asked(ctx, base, &o) == nil && o.Hash != best.Hash && o.better(best) {
+		if n.asked(ctx, base, &o) != nil || o.Hash == best.Hash || !n.asks(o) {
+			continue
+		}
+		if err := n.dispute(o, best); err != nil {
+			return bootcode.Fail(bootcode.EtcdRestore, "%s has another snapshot: %v", s.Name, err)
+		}
+		if o.better(best) {
 			best, from = o, base
 		}
 	}
@@ -191,6 +200,9 @@ func (n *node) source(ctx context.Context, to io.Writer) error {
 			return errors.New("this payload has no etcd.snapshot.s3")
 		}
 		return b.Get(ctx, u, to)
+	}
+	if err := n.confirm(); err != nil {
+		return err
 	}
 	f, err := os.Open(n.path(n.restore))
 	if errors.Is(err, fs.ErrNotExist) {

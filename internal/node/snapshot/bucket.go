@@ -142,7 +142,7 @@ func (b *Bucket) sync(ctx context.Context, folder string, newest form.Name, rule
 }
 
 // Get writes the object of an s3 URL; its last part latest.db.age stands for the
-// newest snapshot beside it. The bucket may be another one of the same server.
+// newest snapshot beside it, unless another one holds more. The bucket may be another one of the same server.
 func (b *Bucket) Get(ctx context.Context, from *url.URL, to io.Writer) error {
 	other := *b
 	key := strings.Trim(from.Path, "/")
@@ -155,7 +155,11 @@ func (b *Bucket) Get(ctx context.Context, from *url.URL, to io.Writer) error {
 		if len(names) == 0 {
 			return fmt.Errorf("bucket %s has no snapshot in %q", other.name, other.prefix)
 		}
-		key = other.key(names[len(names)-1].String())
+		latest := names[len(names)-1]
+		if err := latest.Confirm(names); err != nil {
+			return err
+		}
+		key = other.key(latest.String())
 	}
 	o, err := b.client.GetObject(ctx, other.name, key, minio.GetObjectOptions{})
 	if err != nil {

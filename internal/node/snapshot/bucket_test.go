@@ -115,6 +115,13 @@ func TestBucket(t *testing.T) {
 	if left, err := s.bucket.list(t.Context()); err != nil || !slices.Equal(left, []form.Name{names[2], ahead}) {
 		t.Errorf("%v %v", left, err)
 	}
+	for name, want := range map[string]string{form.Latest: "write the exact name", names[2].String(): "", ahead.String(): ""} {
+		u, _ := url.Parse("s3://nostromo-etcd/backups/nostromo/" + name)
+		err := s.bucket.Get(t.Context(), u, io.Discard)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), ahead.String()) || !strings.Contains(err.Error(), names[2].String())) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	// A new leader finds that the newest is missing, and brings it.
 	s.plan.S3, s.bucket.settled = &where, form.Name{}
 	if err := os.Remove(filepath.Join(folder, "nostromo-etcd/backups/nostromo", names[2].String())); err != nil {
