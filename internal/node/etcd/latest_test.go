@@ -128,5 +128,9 @@ func TestExactNameAfterAnother(t *testing.T) {
 		}
 	}
 	n.restore = filepath.Join(snapshot.Folder, right.String())
+	n.candidate.Store(nil)
+	if err := n.recover(); err != nil {
+		t.Fatal(err)
+	}
 	unrestorable(t, n.fetch(t.Context()), "no master has this file")
 }
