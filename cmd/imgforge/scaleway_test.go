@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -81,10 +82,11 @@ func serveScript(ts *testscript.TestScript, api *fake.API) {
 	ts.Setenv("SCW_DEBUG", "true")
 }
 
-// writeDisk writes a disk of 1 MiB.
-func writeDisk(f *os.File, text string) error {
-	return qcow2.Write(f, sparse.Bytes(append(bytes.Repeat([]byte{0}, 1<<20-len(text)), text...)))
-}
+// disk is one of 1 MiB.
+func disk(text string) []byte { return append(bytes.Repeat([]byte{0}, 1<<20-len(text)), text...) }
+
+// writeDisk writes it as qcow2.
+func writeDisk(f *os.File, text string) error { return qcow2.Write(f, sparse.Bytes(disk(text))) }
 
 func writeOut(dir, part, text string) error {
 	tree, err := artifact.NewTree(dir, artifact.TreeInfo{Cluster: "tiny"})
@@ -92,7 +94,8 @@ func writeOut(dir, part, text string) error {
 		return err
 	}
 	secret := part == artifact.Secret
-	item := artifact.Item{Path: "images/worker.qcow2", Kind: "image", Role: "worker", Format: "qcow2", Secret: secret, Disk: &artifact.Disk{Sealed: !secret}}
+	item := artifact.Item{Path: "images/worker.qcow2", Kind: "image", Role: "worker", Format: "qcow2", Secret: secret,
+		Disk: &artifact.Disk{SHA256: fmt.Sprintf("%x", sha256.Sum256(disk(text))), Size: int64(len(disk(text))), Sealed: !secret}}
 	if _, err := tree.AddFile(item, func(f *os.File) error { return writeDisk(f, text) }); err != nil {
 		return err
 	}
