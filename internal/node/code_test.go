@@ -9,14 +9,13 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/bootcode"
+	"github.com/imgforge/imgforge/internal/testtool"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -148,7 +147,6 @@ func TestEveryCodeHasItsText(t *testing.T) {
 		if c.Step != "claim" && c.Step != "endpoint" && c.Step != "helper" {
 			continue // provoked where they are made
 		}
-		name := fmt.Sprintf("%d-%s.txt", c.Number, c.Name)
 		if c.Number <= last {
 			t.Errorf("code %d stands behind %d", c.Number, last)
 		}
@@ -160,24 +158,7 @@ func TestEveryCodeHasItsText(t *testing.T) {
 		if strings.Contains(got, "key of") || strings.Contains(got, "imgforge-claim-v1.") {
 			t.Errorf("code %d gives a secret away:\n%s", c.Number, got)
 		}
-		golden(t, name, got)
-	}
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("..", "bootcode", "testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+		testtool.BootCode(t, c, got, *update)
 	}
 }
 

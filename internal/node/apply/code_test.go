@@ -5,8 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/bootcode"
+	"github.com/imgforge/imgforge/internal/testtool"
 	"github.com/imgforge/imgforge/internal/testtool/apiserver"
 )
 
@@ -119,22 +118,6 @@ func TestEveryCodeHasItsText(t *testing.T) {
 		if !strings.Contains(got, fmt.Sprintf(" %d %s in step addons: ", c.Number, c.Name)) || !strings.Contains(got, "  why:    ") {
 			t.Errorf("code %d was not provoked:\n%s", c.Number, got)
 		}
-		golden(t, filepath.Join("..", "..", "bootcode", "testdata", fmt.Sprintf("%d-%s.txt", c.Number, c.Name)), got+"\n")
-	}
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s:\n%s\nwant\n%s", path, got, want)
+		testtool.BootCode(t, c, got+"\n", *update)
 	}
 }

@@ -6,13 +6,12 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/bootcode"
+	"github.com/imgforge/imgforge/internal/testtool"
 	"github.com/imgforge/imgforge/internal/testtool/apiserver"
 )
 
@@ -55,20 +54,7 @@ func TestCodeHasItsText(t *testing.T) {
 			"usages": serving, "request": base64.StdEncoding.EncodeToString(forged)},
 	})
 	c, _ := bootcode.Of(bootcode.ServingRefused)
-	path := filepath.Join("..", "..", "bootcode", "testdata", fmt.Sprintf("%d-%s.txt", c.Number, c.Name))
-	got := provoke(t, s) + "\n"
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s:\n%s\nwant\n%s", path, got, want)
-	}
+	testtool.BootCode(t, c, provoke(t, s)+"\n", *update)
 }
 
 // What the API server says against the approver itself is told too.

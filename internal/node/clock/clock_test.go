@@ -20,6 +20,7 @@ import (
 
 	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/node/step"
+	"github.com/imgforge/imgforge/internal/testtool"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -170,14 +171,6 @@ func TestEveryCodeHasItsText(t *testing.T) {
 		if err := c.run(ctx, time.Second); err != nil && !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
-		path := filepath.Join("..", "..", "bootcode", "testdata", fmt.Sprintf("%d-%s.txt", code.Number, code.Name))
-		if *update {
-			if err := os.WriteFile(path, []byte(c.last()+"\n"), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if want, err := os.ReadFile(path); err != nil || c.last()+"\n" != string(want) {
-			t.Errorf("%v, said\n%s\nwant\n%s", err, c.last(), want)
-		}
+		testtool.BootCode(t, code, c.last()+"\n", *update)
 	}
 }

@@ -4,13 +4,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/node/step"
+	"github.com/imgforge/imgforge/internal/testtool"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -90,7 +89,6 @@ func TestEveryCodeHasItsText(t *testing.T) {
 		if c.Step != step.Etcd {
 			continue
 		}
-		name := fmt.Sprintf("%d-%s.txt", c.Number, c.Name)
 		if c.Number <= last || c.Number > 599 {
 			t.Errorf("code %d is out of order", c.Number)
 		}
@@ -99,19 +97,7 @@ func TestEveryCodeHasItsText(t *testing.T) {
 		if !strings.Contains(got, fmt.Sprintf(" %d %s in step etcd: ", c.Number, c.Name)) || !strings.Contains(got, "  why:    ") || !strings.Contains(got, "  change: ") {
 			t.Errorf("code %d was not provoked:\n%s", c.Number, got)
 		}
-		path := filepath.Join("..", "..", "bootcode", "testdata", name)
-		if *update {
-			if err := os.WriteFile(path, []byte(got+"\n"), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got+"\n" != string(want) {
-			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
-		}
+		testtool.BootCode(t, c, got+"\n", *update)
 	}
 }
 

@@ -210,15 +210,8 @@ func TestDamagedBundle(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := Run(t.Context(), o).Error() + "\n"
-	golden := filepath.Join("..", "..", "bootcode", "testdata", "404-import-failed.txt")
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if want, err := os.ReadFile(golden); err != nil || got != string(want) {
-		t.Errorf("the code says\n%s(%v), want\n%s", got, err, want)
-	}
+	code, _ := bootcode.Of(bootcode.ImportFailed)
+	testtool.BootCode(t, code, got, *update)
 	o.Containerd = filepath.Join(root, "none.sock")
 	if err := os.WriteFile(path, whole, 0o644); err != nil {
 		t.Fatal(err)

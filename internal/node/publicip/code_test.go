@@ -14,6 +14,7 @@ import (
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/node/step"
+	"github.com/imgforge/imgforge/internal/testtool"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -95,14 +96,6 @@ func TestEveryCodeHasItsText(t *testing.T) {
 		if !strings.Contains(got, fmt.Sprintf(" %d %s in step public-ip: ", c.Number, c.Name)) || strings.Contains(got, key) {
 			t.Errorf("code %d was not provoked, or gives the key away:\n%s", c.Number, got)
 		}
-		path := filepath.Join("..", "..", "bootcode", "testdata", fmt.Sprintf("%d-%s.txt", c.Number, c.Name))
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if want, err := os.ReadFile(path); err != nil || got != string(want) {
-			t.Errorf("%s (%v):\n%s\nwant\n%s", path, err, got, want)
-		}
+		testtool.BootCode(t, c, got, *update)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/bootcode"
+	"github.com/imgforge/imgforge/internal/testtool"
 	"github.com/imgforge/imgforge/internal/testtool/apiserver"
 )
 
@@ -159,18 +160,6 @@ func TestEveryCodeHasItsText(t *testing.T) {
 		if !strings.Contains(got, fmt.Sprintf(" %d %s in step reboot: ", c.Number, c.Name)) || !strings.Contains(got, "  why:    ") {
 			t.Errorf("code %d was not provoked:\n%s", c.Number, got)
 		}
-		path := filepath.Join("..", "..", "bootcode", "testdata", fmt.Sprintf("%d-%s.txt", c.Number, c.Name))
-		if *update {
-			if err := os.WriteFile(path, []byte(got+"\n"), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got+"\n" != string(want) {
-			t.Errorf("%s:\n%s\nwant\n%s", path, got, want)
-		}
+		testtool.BootCode(t, c, got+"\n", *update)
 	}
 }

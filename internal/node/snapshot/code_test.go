@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/node/step"
 	form "github.com/imgforge/imgforge/internal/snapshot"
+	"github.com/imgforge/imgforge/internal/testtool"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -52,18 +52,10 @@ func TestEveryCodeHasItsText(t *testing.T) {
 		if c.Step != step.Snapshot {
 			continue
 		}
-		path := filepath.Join("..", "..", "bootcode", "testdata", fmt.Sprintf("%d-%s.txt", c.Number, c.Name))
 		got := texts[c.Number] + "\n"
 		if !strings.Contains(got, fmt.Sprintf(" %d %s in step snapshot: ", c.Number, c.Name)) {
 			t.Errorf("code %d was not provoked: %s", c.Number, got)
 		}
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if want, err := os.ReadFile(path); err != nil || got != string(want) {
-			t.Errorf("%s: %v\n%s", path, err, got)
-		}
+		testtool.BootCode(t, c, got, *update)
 	}
 }
