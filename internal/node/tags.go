@@ -3,16 +3,15 @@ package node
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/node/step"
 )
 
 // tagName is what a server is tagged with at its provider: imgforge.node=NAME.
@@ -96,7 +95,7 @@ func (m metadata) tags(ctx context.Context) (names []string, err error) {
 		if err == nil {
 			return names, nil
 		}
-		errs = append(errs, plain(err))
+		errs = append(errs, step.Cause(err, metadataTimeout))
 	}
 	if len(errs) > 0 {
 		return nil, errs[0] // the others are other ways to the same
@@ -186,16 +185,4 @@ func call(ctx context.Context, client *http.Client, method, url, header, value s
 	defer resp.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(resp.Body, maxMetadata))
 	return body, resp.StatusCode, err
-}
-
-// plain is the cause alone, without ports that differ each time: the same cause
-// must read the same, to be said once.
-func plain(err error) error {
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return fmt.Errorf("no answer in %s", metadataTimeout)
-	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
-		return op.Err
-	}
-	return err
 }

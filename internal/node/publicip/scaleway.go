@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/scaleway/scaleway-sdk-go/scw"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/node/step"
 )
 
 const (
@@ -97,7 +97,7 @@ func (p *provider) whoAmI(ctx context.Context) error {
 	client := &http.Client{Timeout: callTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("the metadata service does not tell which server this is: %w", plain(err))
+		return fmt.Errorf("the metadata service does not tell which server this is: %w", step.Cause(err, callTimeout))
 	}
 	defer resp.Body.Close()
 	var conf struct {
@@ -182,22 +182,10 @@ func judged(what string, err error) error {
 	if final != "" {
 		return &refusal{what + ": " + final}
 	}
-	return fmt.Errorf("%s: %w", what, plain(err))
+	return fmt.Errorf("%s: %w", what, step.Cause(err, callTimeout))
 }
 
 func has[T error](err error) bool {
 	_, ok := errors.AsType[T](err)
 	return ok
-}
-
-// plain is the cause alone, without ports that differ each time: the same cause must
-// read the same, to be said once.
-func plain(err error) error {
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return fmt.Errorf("no answer in %s", callTimeout)
-	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
-		return op.Err
-	}
-	return err
 }

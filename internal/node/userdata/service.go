@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"github.com/imgforge/imgforge/internal/node/step"
 )
 
 const (
@@ -125,7 +127,7 @@ func (s Service) call(ctx context.Context, method, url string, header http.Heade
 			break
 		}
 	}
-	return body, status, plain(err)
+	return body, status, step.Cause(err, Timeout)
 }
 
 func (s Service) ask(ctx context.Context, method, url string, header http.Header) (body []byte, status int, err error) {
@@ -149,16 +151,4 @@ func (s Service) ask(ctx context.Context, method, url string, header http.Header
 	defer resp.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(resp.Body, Most))
 	return body, resp.StatusCode, err
-}
-
-// plain is the cause alone, without ports that differ each time: the same cause must
-// read the same, to be said once.
-func plain(err error) error {
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return fmt.Errorf("no answer in %s", Timeout)
-	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
-		return op.Err
-	}
-	return err
 }
