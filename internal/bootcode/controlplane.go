@@ -15,6 +15,7 @@ const (
 	NodeRefused      = 614
 	NodeUnregistered = 615
 	NodeNotReady     = 616
+	NodeTwin         = 617
 	PartDown         = 621
 	APINotReady      = 622
 )
@@ -59,6 +60,9 @@ var controlPlaneCodes = [...]Code{
 	{NodeNotReady, "node-not-ready", "kubelet", false,
 		"this node is registered, and not Ready",
 		"see why; when it is the network of the pods, look at the step addons of the masters, or apply a network of your own where addons.cni is none"},
+	{NodeTwin, "node-twin", "kubelet", true,
+		"two machines are this node: the kubelets of both write its Node, run its pods, and take them from each other",
+		"find the machines by the ids named here, which the Node, `kubectl get node NAME -o yaml`, has in turns, and switch off the one that should not be this node; the other one goes on by itself"},
 	{PartDown, "part-down", "control-plane", false,
 		"a part of the control plane does not run on this master",
 		"see why: it is the part's own last word; a flag in it is that of kubernetes.extraArgs in the cluster file"},

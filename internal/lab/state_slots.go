@@ -107,7 +107,7 @@ func (b *bout) saysCode(ctx context.Context, n *Node, code int) (words string, e
 
 // twinCodes are those that tell of another machine in a node's place.
 func twinCodes() []int {
-	return []int{bootcode.AddressTaken, bootcode.MeshTwin, bootcode.EtcdSlotTaken}
+	return []int{bootcode.AddressTaken, bootcode.MeshTwin, bootcode.EtcdSlotTaken, bootcode.NodeTwin}
 }
 
 // saysTwin waits until a node says on its console, and keeps for its status page, that

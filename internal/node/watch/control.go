@@ -166,9 +166,27 @@ type apiClient struct {
 	root  string
 	http  *http.Client
 	files string // sizes and times of what the client was made of
+
+	now    func() time.Time
+	rivals rivals
+	seen   string // the version of the Node that was learned last
 }
 
+func newAPIClient(o Options) apiClient {
+	a := apiClient{root: o.Root, now: o.Now}
+	a.rivals.machine, a.rivals.boot = ownIDs(o.Root)
+	return a
+}
+
+// look asks about the node. What is known of another machine that is this node too
+// stays known while the API does not answer.
 func (a *apiClient) look(ctx context.Context, url, node string) API {
+	out := a.ask(ctx, url, node)
+	out.Twin = a.rivals.words(a.now())
+	return out
+}
+
+func (a *apiClient) ask(ctx context.Context, url, node string) API {
 	client, err := a.client()
 	if err != nil {
 		return API{Why: brief(err)}
@@ -192,6 +210,7 @@ func (a *apiClient) look(ctx context.Context, url, node string) API {
 		return out
 	}
 	out.Ready, out.Message = ready(body)
+	a.learn(ctx, client, url, node, body)
 	return out
 }
 

@@ -33,6 +33,7 @@ type site struct {
 	mu      sync.Mutex
 	answers map[string]string // by server and path: status and body
 	stop    map[string]func()
+	nodes   http.Handler // what the API server answers to a watch of nodes
 }
 
 const readyNode = `200 {"status":{"conditions":[{"type":"MemoryPressure","status":"False"},{"type":"Ready","status":"True","reason":"KubeletReady","message":"ok"}]}}`
@@ -111,6 +112,10 @@ func (s *site) serve(t *testing.T, name string, config *tls.Config) (port int) {
 		code, err := strconv.Atoi(status)
 		if !known || err != nil {
 			code = http.StatusNotFound
+		}
+		if !known && s.nodes != nil && name == "api" && r.URL.Path == "/api/v1/nodes" {
+			s.nodes.ServeHTTP(w, r)
+			return
 		}
 		w.WriteHeader(code)
 		fmt.Fprint(w, body)

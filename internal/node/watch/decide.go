@@ -125,6 +125,8 @@ func decideMesh(f Facts) Word {
 		return reached(step.Mesh, "%s, and other nodes answer", f.Node.Address)
 	case f.alone():
 		return reached(step.Mesh, "%s, and this node needs no other one", f.Node.Address)
+	case f.API.Twin != "" && f.Kubelet.Healthy: // the mesh lets one of them in at a time
+		return behind(step.Mesh, step.Kubelet)
 	case len(m.Refused) > 0 || m.Kind != none && slices.ContainsFunc(m.Hubs, func(h Hub) bool { return h.Reached }):
 		return passing(step.Mesh, bootcode.MeshRefused, waits, "%s", lines(append(hubs(m.Hubs), m.Refused...)))
 	}

@@ -23,6 +23,8 @@ func decideKubelet(f Facts, mesh, images, control Word) Word {
 		return room
 	case !images.well() && (images.Code == bootcode.ContainerdDown || images.Code == bootcode.ProgramMissing):
 		return behind(step.Kubelet, step.Images)
+	case f.API.Twin != "" && f.Kubelet.Healthy: // a mesh and an API that fail are of its making
+		return decideTwin(f)
 	case !mesh.well(): // systemd starts the kubelet behind it
 		return behind(step.Kubelet, step.Mesh)
 	case !f.Kubelet.Healthy && f.Others[step.Etcd].State == step.Failed: // and behind the guard of etcd's data
@@ -43,6 +45,15 @@ func decideKubelet(f Facts, mesh, images, control Word) Word {
 		}
 	}
 	return decideNode(f)
+}
+
+// decideTwin is about another machine that is this node too: a warning while this one
+// reaches what it should all the same.
+func decideTwin(f Facts) Word {
+	if decideNode(f).Outcome != Reached {
+		return final(step.Kubelet, bootcode.NodeTwin, "%s", f.API.Twin)
+	}
+	return warned(step.Kubelet, bootcode.NodeTwin, "%s", f.API.Twin)
 }
 
 // decideNode is about what the API says of this node.

@@ -3,8 +3,6 @@ package watch
 import (
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/node/leaf"
 	"github.com/imgforge/imgforge/internal/node/step"
+	"github.com/imgforge/imgforge/internal/testtool"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -137,6 +136,8 @@ func situations() []situation {
 			f.API = API{Status: 200, Message: "KubeletNotReady: container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized"}
 		}, bootcode.NodeNotReady, Passing, "cni plugin", true},
 
+		{"two machines that are one node", true, func(f *Facts) { f.API.Twin = twoMachines() }, bootcode.NodeTwin, Warned, "another machine writes this Node too: machine id 4", true},
+
 		{"a dead scheduler", false, func(f *Facts) {
 			f.Parts[3] = Part{Name: "kube-scheduler", Why: "dial tcp 127.0.0.1:10259: connect: connection refused", Says: `run.go:72] "command failed" err="unknown flag: --foo"`}
 		}, bootcode.PartDown, Passing, "unknown flag: --foo", true},
@@ -255,18 +256,11 @@ func TestEveryCodeHasItsText(t *testing.T) {
 		if hundred != 3 && hundred != 4 && hundred != 6 && c.Number != bootcode.ClockDiffers || c.Number == bootcode.ImportFailed {
 			continue // made happen elsewhere
 		}
-		got, path := texts[c.Number], filepath.Join("..", "..", "bootcode", "testdata", fmt.Sprintf("%d-%s.txt", c.Number, c.Name))
+		got := texts[c.Number]
 		if !strings.Contains(got, "\n  why:    ") {
 			t.Errorf("code %d was not made happen: %q", c.Number, got)
 			continue
 		}
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if want, err := os.ReadFile(path); err != nil || got != string(want) {
-			t.Errorf("%s:\n%s\nwant (%v)\n%s", path, got, err, want)
-		}
+		testtool.BootCode(t, c, got, *update)
 	}
 }

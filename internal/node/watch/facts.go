@@ -79,6 +79,8 @@ type API struct {
 	Message string // of the node's condition while it is not ready
 	// Clock is what the clock of the API server said in its answer; zero: not known.
 	Clock time.Time
+	// Twin is another machine whose kubelet writes this node's Node too, in words.
+	Twin string
 }
 
 // Part is one static pod of the control plane.

@@ -49,7 +49,7 @@ func newLooker(o Options) (*looker, error) {
 		l.local = newHTTP(pool)
 	}
 	l.mesh = newMeshLooker(o, l.node, l.cluster)
-	l.api = apiClient{root: o.Root}
+	l.api = newAPIClient(o)
 	return l, nil
 }
 
