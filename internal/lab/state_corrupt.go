@@ -21,20 +21,8 @@ func flippedLog(name string, spoil func([]byte) (int, error), why string) func(c
 		if err != nil {
 			return "", err
 		}
-		before, err := b.memberOf(ctx, n)
+		before, where, err := b.spoiled(ctx, n, "member/wal/*.wal", spoil)
 		if err != nil {
-			return "", err
-		}
-		b.Aside(n)
-		b.Begun()
-		if err := n.PowerOff(ctx); err != nil {
-			return "", err
-		}
-		where, err := n.spoil("member/wal/*.wal", spoil)
-		if err != nil {
-			return "", err
-		}
-		if err := n.PowerOn(ctx); err != nil {
 			return "", err
 		}
 		b.Healed()
@@ -52,6 +40,24 @@ func flippedLog(name string, spoil func([]byte) (int, error), why string) func(c
 		return fmt.Sprintf("%s were changed (%s); the helper found it before etcd ran, removed the member, kept the data as %s and joined anew; no command was given",
 			where, why, filepath.Base(kept[0])), nil
 	}
+}
+
+// spoiled takes a master's power, changes the newest file of etcd's data that matches
+// pattern, and gives the power back. It says which member the master was before, and
+// where the change is.
+func (b *bout) spoiled(ctx context.Context, n *Node, pattern string, change func([]byte) (int, error)) (before uint64, where string, err error) {
+	if before, err = b.memberOf(ctx, n); err != nil {
+		return 0, "", err
+	}
+	b.Aside(n)
+	b.Begun()
+	if err := n.PowerOff(ctx); err != nil {
+		return 0, "", err
+	}
+	if where, err = n.spoil(pattern, change); err != nil {
+		return 0, "", err
+	}
+	return before, where, n.PowerOn(ctx)
 }
 
 // spoil changes the newest file of etcd's data that matches, and says where.
@@ -131,20 +137,8 @@ func spoiledDatabase(name string) func(context.Context, *bout) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		before, err := b.memberOf(ctx, n)
+		before, where, err := b.spoiled(ctx, n, "member/snap/db", overwritePages)
 		if err != nil {
-			return "", err
-		}
-		b.Aside(n)
-		b.Begun()
-		if err := n.PowerOff(ctx); err != nil {
-			return "", err
-		}
-		where, err := n.spoil("member/snap/db", overwritePages)
-		if err != nil {
-			return "", err
-		}
-		if err := n.PowerOn(ctx); err != nil {
 			return "", err
 		}
 		said, err := b.saysCode(ctx, n, bootcode.EtcdEnds)
