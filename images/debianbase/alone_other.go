@@ -4,5 +4,5 @@ package debianbase
 
 import "os/exec"
 
-// alone does nothing where mmdebstrap cannot run.
-func alone(*exec.Cmd) {}
+// alone only runs the program: mmdebstrap needs Linux.
+func alone(cmd *exec.Cmd) (output []byte, err error) { return cmd.CombinedOutput() }

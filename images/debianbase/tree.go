@@ -53,13 +53,12 @@ func (j Job) install(ctx context.Context, dir, path string) error {
 	// Whoever installs is another user in a namespace, and files of the system have the
 	// permission that they are made with.
 	cmd := exec.CommandContext(ctx, "/bin/sh", args...)
-	alone(cmd)
 	// Ended as apt would be by a person, so that it takes down what it has mounted.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC0", "HOME=/nonexistent", "TMPDIR=" + dir,
 		"SOURCE_DATE_EPOCH=" + strconv.FormatInt(j.Time, 10), "DEBIAN_FRONTEND=noninteractive"}
-	out, err := cmd.CombinedOutput()
+	out, err := alone(cmd)
 	if err != nil {
 		return fmt.Errorf("mmdebstrap --mode=%s: %w: %s", mode, errors.Join(err, ctx.Err()), lastLines(out, 15))
 	}
