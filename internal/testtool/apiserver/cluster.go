@@ -88,7 +88,8 @@ func (c *Cluster) run(name, path string, args ...string) (stop func()) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
-		runtime.LockOSThread() // a child with Pdeathsig ends with the thread that started it
+		runtime.LockOSThread()         // a child with Pdeathsig ends with the thread that started it
+		defer runtime.UnlockOSThread() // a thread that ends would take children of others along
 		defer close(ended)
 		defer log.Close()
 		err := cmd.Start()
