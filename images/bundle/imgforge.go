@@ -27,7 +27,7 @@ const (
 // Imgforge makes imgforge's own image: its programs, by name; the tools that it runs,
 // out of Debian packages, with the libraries that they need; and the authorities of
 // the package ca-certificates. There is no shell, and it runs as nobody in particular,
-// in /work. created is the time of all in it; the same parts give the same image.
+// in /data. created is the time of all in it; the same parts give the same image.
 func Imgforge(arch string, programs map[string][]byte, packages []*deb.Package, tools []string, created time.Time) (v1.Image, error) {
 	fail := func(err error) (v1.Image, error) { return nil, fmt.Errorf("make the image of imgforge: %w", err) }
 	shelf, err := deb.NewShelf(arch, packages)
@@ -58,7 +58,7 @@ func Imgforge(arch string, programs map[string][]byte, packages []*deb.Package, 
 		return fail(err)
 	}
 	image, err := assemble(layer, arch, created, v1.Config{Entrypoint: []string{"imgforge"}, Env: []string{searchPath, "HOME=" + imgforgeHome},
-		User: fmt.Sprintf("%d:%[1]d", imgforgeUser), WorkingDir: "/work"})
+		User: fmt.Sprintf("%d:%[1]d", imgforgeUser), WorkingDir: "/data"})
 	if err != nil {
 		return fail(err)
 	}
@@ -71,7 +71,7 @@ func (r root) imgforgeUsers() {
 	r.file("etc/passwd", 0o644, fmt.Appendf(nil, "root:x:0:0:root:/root:/usr/sbin/nologin\nimgforge:x:%d:%[1]d:imgforge:%s:/usr/sbin/nologin\n", imgforgeUser, imgforgeHome))
 	r.file("etc/group", 0o644, fmt.Appendf(nil, "root:x:0:\nimgforge:x:%d:\n", imgforgeUser))
 	r["tmp"] = entry{mode: fs.ModeDir | fs.ModeSticky | 0o777}
-	for _, dir := range []string{strings.TrimPrefix(imgforgeHome, "/"), "work"} {
+	for _, dir := range []string{strings.TrimPrefix(imgforgeHome, "/"), "data"} {
 		r[dir] = entry{mode: fs.ModeDir | 0o755, owner: imgforgeUser}
 	}
 }

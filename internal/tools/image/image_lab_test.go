@@ -43,8 +43,8 @@ func TestImage(t *testing.T) {
 	}
 	root := unpacked(t, one)
 	inside(t, root, "imgforge", "version", "--tools")
-	inside(t, root, "imgforge", "build", "--example", "single", "-o", "/work/out")
-	inside(t, root, "imgforge", "verify", "/work/out")
+	inside(t, root, "imgforge", "build", "--example", "single", "-o", "/data/out")
+	inside(t, root, "imgforge", "verify", "/data/out")
 	trusted, err := os.ReadFile(filepath.Join(root, "etc/ssl/certs/ca-certificates.crt"))
 	if err != nil || !x509.NewCertPool().AppendCertsFromPEM(trusted) || bytes.Count(trusted, []byte("BEGIN CERTIFICATE")) < 100 {
 		t.Errorf("authorities: %v, %d bytes", err, len(trusted))
@@ -100,7 +100,7 @@ func run(t *testing.T, name string, args ...string) {
 func inside(t *testing.T, root, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command("/usr/bin/"+name, args...)
-	cmd.Dir = "/work"
+	cmd.Dir = "/data"
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/home/imgforge"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
 	out, err := cmd.CombinedOutput()
