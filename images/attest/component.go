@@ -12,6 +12,9 @@ import (
 	"strings"
 )
 
+// SHA256 is how a digest of that kind begins.
+const SHA256 = "sha256"
+
 // Purposes of components, in SPDX's words (SPDX 2.3, 7.24).
 const (
 	OperatingSystem = "OPERATING-SYSTEM"
@@ -33,8 +36,10 @@ type Component struct {
 	Digest string
 	// License is an SPDX expression; "" when the source does not say.
 	License string
-	// In are the paths of the files of the folder that contain it.
-	In []string
+	// In are the paths of the files of the folder that contain it, and Inside the package
+	// URLs of other components that do. What is inside of others alone was not taken from
+	// anywhere by itself, and provenance leaves it out.
+	In, Inside []string
 }
 
 // File is a file of the folder, as its manifest has it.
@@ -81,7 +86,16 @@ func Generic(name, version, from, digest string) string {
 
 // Debian is the package URL of a Debian package.
 func Debian(name, version, arch, release string) string {
-	return purl("deb/debian", name, version, map[string]string{"arch": arch, "distro": release})
+	return Packaged("deb", "debian", name, version, arch, release)
+}
+
+// IsDebian tells the package URL of a Debian package.
+func IsDebian(purl string) bool { return strings.HasPrefix(purl, "pkg:deb/debian/") }
+
+// Packaged is the package URL of a distribution's package: of a kind such as deb or
+// apk, a vendor as os-release calls it, and a release such as debian-12.
+func Packaged(kind, vendor, name, version, arch, release string) string {
+	return purl(kind+"/"+vendor, name, version, map[string]string{"arch": arch, "distro": release})
 }
 
 // Module is the package URL of a Go module.
@@ -131,7 +145,10 @@ func (f Folder) check() error {
 	if len(f.Files) == 0 {
 		return fmt.Errorf("attest: no files")
 	}
-	known := map[string]bool{}
+	known, others := map[string]bool{}, map[string]bool{}
+	for _, c := range f.Components {
+		others[c.PURL] = true
+	}
 	for _, file := range f.Files {
 		if len(file.SHA256) != 64 {
 			return fmt.Errorf("attest: %s has no sha256", file.Path)
@@ -148,6 +165,11 @@ func (f Folder) check() error {
 		for _, in := range c.In {
 			if !known[in] {
 				return fmt.Errorf("attest: component %q is in %s, which is no file of the folder", c.Name, in)
+			}
+		}
+		for _, outer := range c.Inside {
+			if !others[outer] || outer == c.PURL {
+				return fmt.Errorf("attest: component %q is inside %s, which is no other component", c.Name, outer)
 			}
 		}
 	}

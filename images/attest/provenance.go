@@ -62,6 +62,9 @@ func Provenance(f Folder) ([]byte, error) {
 		s.Subject = append(s.Subject, resource{Name: file.Path, Digest: map[string]string{"sha256": file.SHA256}})
 	}
 	for _, c := range f.Components {
+		if len(c.In) == 0 && len(c.Inside) > 0 {
+			continue
+		}
 		if algorithm, hex, ok := split(c.Digest); ok {
 			s.Predicate.Build.Resolved = append(s.Predicate.Build.Resolved, resource{Name: c.Name, URI: cmp.Or(c.URL, c.PURL), Digest: map[string]string{algorithm: hex}})
 		}

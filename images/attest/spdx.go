@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -61,7 +62,8 @@ type (
 )
 
 // SBOM is the folder's list of components as SPDX 2.3 in JSON: each file of the folder
-// is a package that the document describes, and contains the components that are in it.
+// is a package that the document describes, and contains the components that are in it;
+// a component, such as a container image, contains those that are inside of it.
 // Its name in a URI follows from its contents, so that two that differ never share one.
 func SBOM(f Folder) ([]byte, error) {
 	if err := f.check(); err != nil {
@@ -85,8 +87,15 @@ func SBOM(f Folder) ([]byte, error) {
 			}
 		}
 	}
+	ids := map[string]string{} // by package URL
 	for _, c := range f.Components {
+		ids[c.PURL] = c.id()
 		d.Packages = append(d.Packages, c.spdx())
+	}
+	for _, c := range f.Components {
+		for _, outer := range slices.Sorted(slices.Values(c.Inside)) {
+			d.Relationships = append(d.Relationships, spdxRelationship{ids[outer], c.id(), "CONTAINS"})
+		}
 	}
 	plain, err := json.Marshal(d)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/imgforge/imgforge/images/disk"
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/testtool"
+	"github.com/imgforge/imgforge/internal/testtool/basedisk"
 )
 
 // config is as long as a master's.
@@ -50,7 +51,7 @@ func bake(t testing.TB, j Job) (string, Report) {
 // Flatcar: the config is on OEM, where ignition-setup takes it from, beside all
 // that was there.
 func TestFlatcar(t *testing.T) {
-	for name, s := range map[string]sizes{"since 4593": since4593(), "before": before()} {
+	for name, s := range map[string]basedisk.Sizes{"since 4593": basedisk.Since4593(), "before": basedisk.Before()} {
 		t.Run(name, func(t *testing.T) {
 			base := flatcar(t, s)
 			path, r := bake(t, job(t, Flatcar, base))
@@ -68,7 +69,7 @@ func TestFlatcar(t *testing.T) {
 			}
 			dir := t.TempDir()
 			run(t, "btrfs", "restore", oem, dir)
-			for file, want := range map[string]string{"config.ign": string(config()), "grub.cfg": grubCfg, "oem-release": "ID=scaleway\n",
+			for file, want := range map[string]string{"config.ign": string(config()), "grub.cfg": basedisk.GrubCfg, "oem-release": "ID=scaleway\n",
 				"sysext/oem-scaleway.raw": strings.Repeat("sysext ", 30000)} {
 				if got, err := os.ReadFile(filepath.Join(dir, file)); err != nil || string(got) != want {
 					t.Errorf("%s: %d bytes, %v", file, len(got), err)
@@ -84,7 +85,7 @@ func TestFlatcar(t *testing.T) {
 // The same job gives the same bytes, whatever the form of the base; a different
 // payload moves root, and nothing else.
 func TestSameBytes(t *testing.T) {
-	base := flatcar(t, small())
+	base := flatcar(t, basedisk.Small())
 	first, _ := bake(t, job(t, Flatcar, base))
 	qcow2, packed := filepath.Join(t.TempDir(), "base.qcow2"), filepath.Join(t.TempDir(), "base.img.zst")
 	run(t, "qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", base, qcow2)
@@ -103,7 +104,7 @@ func TestSameBytes(t *testing.T) {
 // Fedora CoreOS: the config where coreos-ignition-setup-user copies it from, with
 // the modes that coreos-installer gives; the platform and its consoles.
 func TestCoreOS(t *testing.T) {
-	base := coreos(t, nil)
+	base := basedisk.CoreOS(t, nil)
 	j := job(t, FCOS, base)
 	j.Platform = "scaleway"
 	path, _ := bake(t, j)
@@ -166,7 +167,7 @@ func TestOwnPartition(t *testing.T) {
 // The kernel mounts what was made, all of it at once.
 func TestMounted(t *testing.T) {
 	testtool.Root(t)
-	path, _ := bake(t, job(t, Flatcar, flatcar(t, small())))
+	path, _ := bake(t, job(t, Flatcar, flatcar(t, basedisk.Small())))
 	o := open(t, path)
 	kernel, err := os.ReadFile("/proc/filesystems")
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/imgforge/imgforge/images/disk"
 	"github.com/imgforge/imgforge/images/gpt"
 	"github.com/imgforge/imgforge/internal/testtool"
+	"github.com/imgforge/imgforge/internal/testtool/basedisk"
 )
 
 // refused bakes and wants an error, nothing written, and the base as it was.
@@ -46,7 +47,7 @@ func refused(t *testing.T, j Job, want string) {
 
 // What is not an image of its kind, or was booted, or baked, is refused untouched.
 func TestRefused(t *testing.T) {
-	fresh := flatcar(t, small())
+	fresh := flatcar(t, basedisk.Small())
 	with := func(entries ...gpt.Entry) string { return changed(t, fresh, entries...) }
 	oem, spare, root := entry(t, fresh, "OEM"), entry(t, fresh, "OEM-CONFIG"), entry(t, fresh, "ROOT")
 	named := func(e gpt.Entry, label string) gpt.Entry { e.Label = label; return e }
@@ -64,10 +65,10 @@ func TestRefused(t *testing.T) {
 		"other type":           {Flatcar, with(typed(root, oem)), `partition 9 "ROOT" has type 0FC63DAF-8483-4772-8E79-3D69D8477DE4, not 3884DD41`},
 		"other file system":    {Flatcar, with(named(oem, "x"), typed(named(spare, "OEM"), oem)), `partition 7 "OEM": it holds no known file system, not btrfs or ext4`},
 		"behind root":          {Flatcar, with(behind), `partition 11 "data" lies behind the root partition 9 "ROOT"`},
-		"booted":               {Flatcar, flatcarWith(t, small(), false), "flatcar/first_boot is missing: the image was booted"},
-		"booted CoreOS":        {FCOS, coreos(t, nil, "ignition.firstboot"), "/ignition.firstboot is missing: the image was booted"},
-		"baked CoreOS":         {FCOS, coreos(t, map[string]string{"ignition/config.ign": "{}"}), "/ignition/config.ign is there already"},
-		"another platform":     {FCOS, coreos(t, map[string]string{"loader.1/entries/ostree-1-fedora-coreos.conf": strings.Replace(bls, "metal", "aws", 1)}), "take the metal image as the base"},
+		"booted":               {Flatcar, basedisk.Flatcar(t, basedisk.Small(), false), "flatcar/first_boot is missing: the image was booted"},
+		"booted CoreOS":        {FCOS, basedisk.CoreOS(t, nil, "ignition.firstboot"), "/ignition.firstboot is missing: the image was booted"},
+		"baked CoreOS":         {FCOS, basedisk.CoreOS(t, map[string]string{"ignition/config.ign": "{}"}), "/ignition/config.ign is there already"},
+		"another platform":     {FCOS, basedisk.CoreOS(t, map[string]string{"loader.1/entries/ostree-1-fedora-coreos.conf": strings.Replace(basedisk.BLS, "metal", "aws", 1)}), "take the metal image as the base"},
 		"no file":              {Debian, fresh, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,7 +121,7 @@ func changed(t *testing.T, from string, entries ...gpt.Entry) string {
 }
 
 func TestBadJobs(t *testing.T) {
-	base := flatcar(t, small())
+	base := flatcar(t, basedisk.Small())
 	for name, tc := range map[string]struct {
 		change func(*Job)
 		want   string
@@ -153,7 +154,7 @@ func TestFullDisk(t *testing.T) {
 		testtool.Skip(t, "a tmpfs is needed: %v", err)
 	}
 	defer syscall.Unmount(dir, 0)
-	base := flatcar(t, small())
+	base := flatcar(t, basedisk.Small())
 	for _, format := range disk.Formats() {
 		j := job(t, Flatcar, base)
 		j.Outputs = []Output{{filepath.Join(dir, "disk"), format, 0o600}}
@@ -189,7 +190,7 @@ func TestKilled(t *testing.T) {
 		Bake(context.Background(), j)
 		return
 	}
-	base, out := flatcar(t, small()), t.TempDir()
+	base, out := flatcar(t, basedisk.Small()), t.TempDir()
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestKilled$")
 	cmd.Env = append(os.Environ(), "IMGFORGE_TEST_BAKE="+base, "IMGFORGE_TEST_OUT="+out, "TMPDIR="+t.TempDir())
 	if err := cmd.Start(); err != nil {

@@ -45,7 +45,9 @@ type BuildResult struct {
 	// Hint says what is not built, and how it would be; "" where nothing is missing.
 	Hint string
 	// Unread are the partitions of the base whose files the gate could not look at.
-	Unread   []string
+	Unread []string
+	// Unlisted is what the list of components cannot name, each with the reason.
+	Unlisted []string
 	Warnings report.Report
 }
 
@@ -62,6 +64,9 @@ func (r *BuildResult) Summary() []string {
 	}
 	for _, u := range r.Unread {
 		out = append(out, "not looked at for what no image may hold: "+u)
+	}
+	for _, u := range r.Unlisted {
+		out = append(out, "not all in "+sbomName+": "+u)
 	}
 	if r.Hint != "" {
 		out = append(out, r.Hint)

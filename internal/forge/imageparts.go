@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/imgforge/imgforge/images/bundle"
@@ -25,10 +26,10 @@ func (m *imaging) extension() error {
 	family, arch := m.plan.OS.Family, m.plan.OS.Arch
 	e := sysext.Extension{Family: family, Arch: arch, Shipped: shipped(ships), Time: imageTime}
 	programs := sysext.Programs(e.Shipped)
-	if e.Files, err = m.lock.ProgramFiles(m.from.Cache, programs); err != nil {
+	if m.programs, err = m.lock.ProgramFiles(m.from.Cache, programs); err != nil {
 		return err
 	}
-	e.Files = append(e.Files, sysext.Bytes("usr/bin/"+helperProgram, 0o755, m.helper))
+	e.Files = append(slices.Clip(m.programs), sysext.Bytes("usr/bin/"+helperProgram, 0o755, m.helper))
 	var packaged []string
 	for _, p := range programs {
 		if p.Debian != "" && (p.For == "" || p.For == m.plan.Network.Mesh) {

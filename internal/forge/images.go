@@ -14,6 +14,7 @@ import (
 	"github.com/imgforge/imgforge/images/catalog"
 	"github.com/imgforge/imgforge/images/disk"
 	"github.com/imgforge/imgforge/images/lock"
+	"github.com/imgforge/imgforge/images/sysext"
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/payload"
 )
@@ -56,6 +57,8 @@ type imaging struct {
 	helper  []byte
 	scratch string
 	made    []string // disk images, by role or node
+	// programs are the extension's that are not from Debian packages.
+	programs []sysext.File
 	// keepalivedDigest is that of the container image that imgforge makes; "" without one.
 	keepalivedDigest string
 }

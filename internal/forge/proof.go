@@ -5,14 +5,13 @@ import (
 	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/hex"
-	"io"
-	"os"
 	"runtime/debug"
 	"slices"
 	"time"
 
 	"github.com/imgforge/imgforge/images/attest"
 	"github.com/imgforge/imgforge/images/catalog"
+	"github.com/imgforge/imgforge/images/inventory"
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/pki"
 )
@@ -43,6 +42,7 @@ func (m *imaging) proof() error {
 	f := attest.Folder{Cluster: m.plan.Cluster, Builder: programVersion(), Created: time.Unix(imageTime, 0).UTC().Format(time.RFC3339)}
 	var disks, inExtension, inBundle []string // paths of what contains what
 	base := ""
+	var err error
 	for _, e := range m.tree.Public() {
 		f.Files = append(f.Files, attest.File{Path: e.Path, SHA256: e.SHA256})
 		switch {
@@ -56,16 +56,9 @@ func (m *imaging) proof() error {
 	}
 	slices.Sort(disks)
 	inExtension, inBundle = append(inExtension, disks...), append(inBundle, disks...)
-	f.Components = slices.Concat(m.programComponents(inExtension), m.debianComponents(inExtension, inBundle), m.imageComponents(inBundle))
-	if base != "" {
-		f.Components = append(f.Components, m.baseComponent(base, disks))
-	}
-	// keepalived's image carries the helper too.
-	helper, err := m.helperComponents(union(inExtension, inBundle))
-	if err != nil {
+	if f.Components, err = m.components(base, disks, inExtension, inBundle); err != nil {
 		return err
 	}
-	f.Components = once(append(f.Components, helper...))
 	f.Parameters = attest.Parameters{"cluster": m.plan.Cluster, "kubernetes": m.plan.Kubernetes.Version, "os": m.plan.OS.Family, "channel": m.plan.OS.Channel, "arch": m.plan.OS.Arch,
 		"provider": m.plan.Platform.Provider, "lock": "sha256:" + m.digest, "images": disks, "sealed": !m.o.Unsealed}
 	for _, doc := range []struct {
@@ -83,26 +76,27 @@ func (m *imaging) proof() error {
 	return nil
 }
 
-// once merges components with one package URL: programs share modules.
-func once(all []attest.Component) []attest.Component {
-	var out []attest.Component
-	at := map[string]int{}
-	for _, c := range all {
-		if i, ok := at[c.PURL]; ok {
-			out[i].In = union(out[i].In, c.In)
-			continue
-		}
-		at[c.PURL] = len(out)
-		out = append(out, c)
+// components are everything that is inside, each with where it is.
+func (m *imaging) components(base string, disks, inExtension, inBundle []string) ([]attest.Component, error) {
+	l := &partsList{}
+	// keepalived's image carries the helper too.
+	helper, err := m.helperComponents(union(inExtension, inBundle))
+	if err != nil {
+		return nil, err
 	}
-	return out
-}
-
-// union is all of both, sorted.
-func union(a, b []string) []string {
-	out := slices.Concat(a, b)
-	slices.Sort(out)
-	return slices.Compact(out)
+	for _, c := range slices.Concat(m.programComponents(inExtension), m.debianComponents(inExtension, inBundle), m.imageComponents(inBundle), helper) {
+		l.add(c)
+	}
+	if base != "" {
+		l.add(m.baseComponent(base, disks))
+	}
+	if err := m.programsInside(l, inExtension); err != nil {
+		return nil, err
+	}
+	if err := m.imagesInside(l); err != nil {
+		return nil, err
+	}
+	return l.all, nil
 }
 
 // programVersion is that of the program that runs.
@@ -120,33 +114,6 @@ func (m *imaging) programComponents(in []string) []attest.Component {
 		c := attest.Component{Name: p.Name, Version: p.Version, Purpose: attest.Application, URL: p.URL, Digest: string(p.Digest), In: in,
 			PURL: attest.Generic(p.Name, p.Version, p.URL, string(p.Digest)), License: "Apache-2.0"} // as all of them declare
 		out = append(out, c)
-		path, err := m.from.Cache.Path(p.Digest)
-		if err != nil {
-			continue // it has been read before
-		}
-		if file, err := os.Open(path); err == nil { // an archive has no modules of its own
-			out = append(out, modules(file, in)...)
-			file.Close()
-		}
-	}
-	return out
-}
-
-// modules are the Go modules that a program says it was built from.
-func modules(program io.ReaderAt, in []string) []attest.Component {
-	info, err := buildinfo.Read(program)
-	if err != nil {
-		return nil
-	}
-	var out []attest.Component
-	for _, d := range info.Deps {
-		if d.Replace != nil {
-			d = d.Replace
-		}
-		if d.Version == "" || d.Path[0] == '.' {
-			continue // a folder of the same repository
-		}
-		out = append(out, attest.Component{Name: d.Path, Version: d.Version, Purpose: attest.Library, PURL: attest.Module(d.Path, d.Version), In: in})
 	}
 	return out
 }
@@ -159,12 +126,15 @@ func (m *imaging) debianComponents(inExtension, inBundle []string) []attest.Comp
 	var out []attest.Component
 	for _, p := range m.lock.Debian.Packages {
 		c := attest.Component{Name: p.Name, Version: p.Version, Purpose: attest.Application, URL: p.URL, Digest: string(p.Digest),
-			PURL: attest.Debian(p.Name, p.Version, m.plan.OS.Arch, m.lock.Debian.Release)}
+			PURL: attest.Debian(p.Name, p.Version, m.plan.OS.Arch, "debian-"+m.lock.Debian.Release)}
 		if slices.Contains(p.Use, catalog.UseSysext) {
 			c.In = union(c.In, inExtension)
 		}
 		if slices.Contains(p.Use, catalog.UseKeepalived) {
 			c.In = union(c.In, inBundle)
+		}
+		if len(c.In) == 0 {
+			continue // it made the base
 		}
 		out = append(out, c)
 	}
@@ -203,5 +173,10 @@ func (m *imaging) helperComponents(in []string) ([]attest.Component, error) {
 	version := info.Main.Version
 	c := attest.Component{Name: helperProgram, Version: version, Purpose: attest.Application, PURL: attest.Module(path, version), License: "Apache-2.0",
 		Digest: "sha256:" + hex.EncodeToString(sum[:]), In: in}
-	return append([]attest.Component{c}, modules(bytes.NewReader(m.helper), in)...), nil
+	out := []attest.Component{c}
+	for _, module := range inventory.Modules(info) {
+		module.In = in
+		out = append(out, module)
+	}
+	return out, nil
 }

@@ -48,6 +48,16 @@ func TestImagesProveThemselves(t *testing.T) {
 			t.Errorf("the list of components lacks %s: %q", want, names)
 		}
 	}
+	// What the layers of container images hold is inside of those images.
+	holders := 0
+	for _, r := range d.Relationships {
+		if r.Relationship == "CONTAINS" && strings.Contains(string(r.RefA.ElementRefID), "registry.k8s.io") && strings.HasPrefix(string(r.RefB.ElementRefID), "Package-base-files-") {
+			holders++
+		}
+	}
+	if holders != 5 {
+		t.Errorf("%d images hold the package that all of them have", holders)
+	}
 	var s intoto.Statement
 	if err := protojson.Unmarshal(read("provenance.json"), &s); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -20,16 +22,58 @@ import (
 	"github.com/imgforge/imgforge/images/catalog"
 )
 
-// Program publishes one of the catalogue's programs, with the list of its hash.
+// Program publishes one of the catalogue's programs, with the list of its hash. What
+// it holds stands in for the program.
 func (s *Site) Program(of, version, arch string) error {
-	programs, err := catalog.Programs(of, version, arch)
+	return s.programs(of, version, arch, func(p catalog.Program) (map[string][]byte, error) {
+		names := members(p.Name)
+		if names == nil {
+			return map[string][]byte{p.Name: body(p.Name + " " + p.Version + " " + arch)}, nil
+		}
+		files := map[string][]byte{}
+		for _, name := range names {
+			files[name] = body(path.Base(name) + " " + p.Version + " " + arch)
+		}
+		return files, nil
+	})
+}
+
+// RealProgram publishes one of the catalogue's programs as it is. read returns a
+// command by its name.
+func (s *Site) RealProgram(of, version, arch string, read func(command string) ([]byte, error)) error {
+	return s.programs(of, version, arch, func(p catalog.Program) (map[string][]byte, error) {
+		names := members(p.Name)
+		if names == nil {
+			names = []string{p.Name}
+		}
+		files := map[string][]byte{}
+		for _, name := range names {
+			data, err := read(path.Base(name))
+			if err != nil {
+				return nil, err
+			}
+			files[name] = data
+		}
+		return files, nil
+	})
+}
+
+// programs publishes the files of one thing, with the lists of their hashes.
+func (s *Site) programs(of, version, arch string, contents func(catalog.Program) (map[string][]byte, error)) error {
+	all, err := catalog.Programs(of, version, arch)
 	if err != nil {
 		return err
 	}
-	for _, p := range programs {
-		data, err := program(p, arch)
+	for _, p := range all {
+		files, err := contents(p)
 		if err != nil {
 			return err
+		}
+		data := files[p.Name]
+		if members(p.Name) != nil {
+			if data, err = packed(members(p.Name), files); err != nil {
+				return err
+			}
 		}
 		list := string(s.Get(p.Sums)) + sum256(data) + "  " + p.File + "\n" // one list serves all architectures of some
 		if of == catalog.Kubernetes {                                       // whose lists are a hash and nothing else
@@ -45,15 +89,16 @@ func (s *Site) Program(of, version, arch string) error {
 	return nil
 }
 
-// program is what a program's file holds: archives hold commands.
-func program(p catalog.Program, arch string) ([]byte, error) {
-	commands := map[string][]string{
+// members are the commands in the archive of a program; nil where the file is the program.
+func members(program string) []string {
+	return map[string][]string{
 		catalog.CNIPlugins: {"./bandwidth", "./bridge", "./firewall", "./host-local", "./loopback", "./portmap", "./ptp", "./tuning", "./README.md"},
 		catalog.Containerd: {"bin/containerd", "bin/containerd-shim-runc-v2", "bin/ctr"}, catalog.Crictl: {"crictl"},
-	}[p.Name]
-	if commands == nil {
-		return body(p.Name + " " + p.Version + " " + arch), nil
-	}
+	}[program]
+}
+
+// packed is an archive of commands.
+func packed(names []string, files map[string][]byte) ([]byte, error) {
 	var out bytes.Buffer
 	z, err := gzip.NewWriterLevel(&out, gzip.NoCompression) // the same bytes from every release of Go
 	if err != nil {
@@ -63,12 +108,11 @@ func program(p catalog.Program, arch string) ([]byte, error) {
 	if err := t.WriteHeader(&tar.Header{Name: "bin/", Typeflag: tar.TypeDir, Mode: 0o755}); err != nil {
 		return nil, err
 	}
-	for _, name := range commands {
-		data := body(path.Base(name) + " " + p.Version + " " + arch)
-		if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(data))}); err != nil {
+	for _, name := range names {
+		if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(files[name]))}); err != nil {
 			return nil, err
 		}
-		if _, err := t.Write(data); err != nil {
+		if _, err := t.Write(files[name]); err != nil {
 			return nil, err
 		}
 	}
@@ -218,17 +262,26 @@ func value(paragraph, name string) string {
 // Image publishes an image for both architectures, whatever its registry's name.
 // Its layers follow from its name and the revision.
 func (s *Site) Image(ref, revision string) error {
-	tag, err := name.NewTag(ref)
-	if err != nil {
-		return err
-	}
-	index := v1.ImageIndex(empty.Index)
+	all := map[string]v1.Image{}
 	for _, arch := range [...]string{"amd64", "arm64"} {
 		img, err := imageOf(ref, revision, arch)
 		if err != nil {
 			return err
 		}
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}}})
+		all[arch] = img
+	}
+	return s.Images(ref, all)
+}
+
+// Images publishes what an image is on each architecture, whatever its registry's name.
+func (s *Site) Images(ref string, all map[string]v1.Image) error {
+	tag, err := name.NewTag(ref)
+	if err != nil {
+		return err
+	}
+	index := v1.ImageIndex(empty.Index)
+	for _, arch := range slices.Sorted(maps.Keys(all)) {
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: all[arch], Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}}})
 	}
 	at, err := name.NewTag(strings.TrimPrefix(s.Registry, "http://") + "/" + tag.RepositoryStr() + ":" + tag.TagStr())
 	if err != nil {
@@ -238,8 +291,16 @@ func (s *Site) Image(ref, revision string) error {
 }
 
 func imageOf(ref, revision, arch string) (v1.Image, error) {
-	shared := static.NewLayer(body("a layer that all images share"), types.OCILayer)
-	own := static.NewLayer(body(ref+" "+revision+" "+arch), types.OCILayer)
+	// As images that are made without dpkg itself have it.
+	shared, err := layer(map[string]string{"etc/os-release": "ID=debian\nVERSION_ID=12\n",
+		"var/lib/dpkg/status.d/base-files": "Package: base-files\nVersion: 12.4+deb12u11\nArchitecture: " + arch + "\n", "usr/share/all": string(body("a layer that all images share"))})
+	if err != nil {
+		return nil, err
+	}
+	own, err := layer(map[string]string{"usr/share/own": string(body(ref + " " + revision + " " + arch))})
+	if err != nil {
+		return nil, err
+	}
 	img, err := mutate.AppendLayers(empty.Image, shared, own)
 	if err != nil {
 		return nil, err
@@ -250,4 +311,29 @@ func imageOf(ref, revision, arch string) (v1.Image, error) {
 	}
 	config.OS, config.Architecture = "linux", arch
 	return mutate.ConfigFile(img, config)
+}
+
+// layer is a layer with files, as registries have them.
+func layer(files map[string]string) (v1.Layer, error) {
+	var out bytes.Buffer
+	z, err := gzip.NewWriterLevel(&out, gzip.NoCompression) // the same bytes from every release of Go
+	if err != nil {
+		return nil, err
+	}
+	t := tar.NewWriter(z)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name]))}); err != nil {
+			return nil, err
+		}
+		if _, err := t.Write([]byte(files[name])); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.Close(); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return static.NewLayer(out.Bytes(), types.OCILayer), nil
 }
