@@ -219,6 +219,6 @@ func TestBakedBaseBoots(t *testing.T) {
 	}
 	m := newMachine(t, out)
 	first := m.until(t, "TOLD 1 end")
-	wants(t, first, "imgforge: the config is the one on /dev/disk/by-label/config-2", "TOLD 1 name told", "TOLD 1 failed []", "TOLD 1 that it was brought")
+	wants(t, first, "imgforge: the config is the one on /dev/disk/by-partlabel/config-2", "TOLD 1 name told", "TOLD 1 failed []", "TOLD 1 that it was brought")
 	wants(t, m.until(t, "TOLD 2 end"), "TOLD 2 name told", "TOLD 2 failed []", "TOLD 2 that it was brought")
 }
