@@ -21,6 +21,16 @@ func newTrial(t *testing.T, name string) *Trial {
 	if err != nil {
 		t.Fatal(err)
 	}
+	trial := &Trial{Lab: newLab(t), Topology: topology, result: &Outcome{}}
+	if err := trial.build(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return trial
+}
+
+// newLab makes a lab that ends with the test.
+func newLab(t *testing.T) *Lab {
+	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
@@ -45,11 +55,7 @@ func newTrial(t *testing.T, name string) *Trial {
 			t.Errorf("leave nothing behind: %v", err)
 		}
 	})
-	trial := &Trial{Lab: l, Topology: topology, result: &Outcome{}}
-	if err := trial.build(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return trial
+	return l
 }
 
 func must(t *testing.T, err error) {

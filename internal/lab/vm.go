@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,8 +20,11 @@ type MachineOptions struct {
 	Name   string
 	System System
 	// Payload is a file that qemu's firmware interface serves, or Drive one that is
-	// attached as a disk. One of them must be set.
-	Payload, Drive string
+	// attached as a disk, or Disk an image that boots by itself, in the place of System's.
+	// One of them must be set.
+	Payload, Drive, Disk string
+	// Devices are qemu's arguments for what is attached besides, at every boot.
+	Devices []string
 	// Cores and MiB are what it sees.
 	Cores, MiB int
 	// Networks are values of qemu's -netdev, without an id, for each interface: of
@@ -52,8 +56,8 @@ type VM struct {
 // Machine makes a virtual machine and powers it on.
 func (l *Lab) Machine(ctx context.Context, o MachineOptions) (*VM, error) {
 	v := &VM{Name: o.Name, lab: l, made: o, dir: filepath.Join(l.work, o.Name)}
-	if (o.Payload == "") == (o.Drive == "") {
-		return nil, fmt.Errorf("machine %s needs a payload or a drive", o.Name)
+	if given := slices.DeleteFunc([]string{o.Payload, o.Drive, o.Disk}, func(s string) bool { return s == "" }); len(given) != 1 {
+		return nil, fmt.Errorf("machine %s needs a payload, a drive or a disk", o.Name)
 	}
 	if err := os.RemoveAll(v.dir); err != nil {
 		return nil, err
@@ -61,7 +65,11 @@ func (l *Lab) Machine(ctx context.Context, o MachineOptions) (*VM, error) {
 	if err := os.MkdirAll(v.dir, 0o700); err != nil {
 		return nil, err
 	}
-	if _, err := l.run(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", o.System.Disk, v.disk()); err != nil {
+	below := []string{o.System.Disk, v.disk()}
+	if o.Disk != "" { // larger than what it was made for, as those of providers are
+		below = []string{o.Disk, v.disk(), bakedSize}
+	}
+	if _, err := l.run(ctx, "qemu-img", append([]string{"create", "-q", "-f", "qcow2", "-F", "raw", "-b"}, below...)...); err != nil {
 		return nil, err
 	}
 	// A socket's path is short by law, and the cache's may be long.
@@ -74,6 +82,9 @@ func (l *Lab) Machine(ctx context.Context, o MachineOptions) (*VM, error) {
 	l.later("machine "+v.Name, v.PowerOff)
 	return v, v.PowerOn(ctx)
 }
+
+// bakedSize is that of a disk that boots by itself.
+const bakedSize = "12G"
 
 func (v *VM) disk() string { return filepath.Join(v.dir, "disk.qcow2") }
 
@@ -112,18 +123,25 @@ func (v *VM) arguments() []string {
 	o := v.made
 	args := append(o.System.accelerator(), "-display", "none", "-nodefaults", "-no-reboot", "-no-user-config",
 		"-name", v.Name, "-smp", strconv.Itoa(o.Cores), "-m", strconv.Itoa(o.MiB), "-serial", "stdio", "-monitor", "none",
-		"-kernel", o.System.Kernel, "-initrd", o.System.Initrd, "-append", strings.Join(v.kernelArguments(), " "),
 		"-device", "virtio-rng-pci", "-drive", "file="+comma(v.disk())+",if=virtio,cache=unsafe",
 		"-chardev", "socket,id=agent,server=on,wait=off,path="+comma(v.socket),
-		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0")
+		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name="+o.port())
 	if o.Ahead != 0 {
 		args = append(args, "-rtc", "base="+time.Now().Add(o.Ahead).UTC().Format("2006-01-02T15:04:05"))
 	}
+	if o.Disk == "" {
+		args = append(args, "-kernel", o.System.Kernel, "-initrd", o.System.Initrd, "-append", strings.Join(v.kernelArguments(), " "))
+	}
+	args = append(args, o.Devices...)
 	switch {
+	case o.Disk != "":
 	case o.Drive != "":
 		args = append(args, "-drive", "file="+comma(o.Drive)+",if=virtio,format=raw,readonly=on")
 	case v.boots == 0:
 		args = append(args, "-fw_cfg", "name=opt/com.coreos/config,file="+comma(o.Payload))
+	}
+	if len(o.Networks) == 0 {
+		args = append(args, "-nic", "none")
 	}
 	for i, networks := range o.Networks {
 		id := "net" + strconv.Itoa(i)
@@ -134,6 +152,14 @@ func (v *VM) arguments() []string {
 		args = append(args, "-netdev", fmt.Sprintf("hubport,hubid=%d,id=%s", i, id), "-device", "virtio-net-pci,netdev="+id+",mac="+macOf(v.Name, i))
 	}
 	return args
+}
+
+// port is what the lab's way into a machine is called inside.
+func (o MachineOptions) port() string {
+	if o.Disk != "" {
+		return "imgforge.lab" // who answers there stands in the cluster file of the disk
+	}
+	return "org.qemu.guest_agent.0"
 }
 
 // kernelArguments are those of a boot loader, which asks for Ignition at the first boot alone.

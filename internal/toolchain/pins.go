@@ -45,10 +45,17 @@ func pins() map[string]pin {
 		"coredns":        {module: "coredns", pkg: "github.com/coredns/coredns"},
 		"metrics-server": {module: "metrics-server", pkg: "sigs.k8s.io/metrics-server/cmd/metrics-server"},
 
+		"cni-bandwidth":  cni("meta/bandwidth"),
 		"cni-bridge":     cni("main/bridge"),
+		"cni-firewall":   cni("meta/firewall"),
 		"cni-host-local": cni("ipam/host-local"),
 		"cni-loopback":   cni("main/loopback"),
 		"cni-portmap":    cni("meta/portmap"),
+		"cni-ptp":        cni("main/ptp"),
+		"cni-tuning":     cni("meta/tuning"),
+
+		// As its project publishes it: linked into the program, with libseccomp.
+		"runc-static": {module: "runc", pkg: "github.com/opencontainers/runc", cgo: true, ldflags: "-linkmode external -extldflags -static"},
 
 		// What others make a cluster with, of the same version. Its module is its own: another
 		// program in Kubernetes' would have all of them built again.
@@ -66,6 +73,11 @@ func pins() map[string]pin {
 // cni is a plugin that makes networks of pods.
 func cni(plugin string) pin {
 	return pin{module: "cni", pkg: "github.com/containernetworking/plugins/plugins/" + plugin}
+}
+
+// tagsOf are the build tags of a program that is another one without them.
+func tagsOf(name string) string {
+	return map[string]string{"runc-static": "seccomp"}[name]
 }
 
 // kubernetes is a program of Kubernetes, told its version: without it the

@@ -53,6 +53,9 @@ func built(ctx context.Context, root, name string, p pin) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if tags := tagsOf(name); tags != "" {
+		key += "-" + tags
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
@@ -70,13 +73,13 @@ func built(ctx context.Context, root, name string, p pin) (string, error) {
 	if present(path) {
 		return path, nil
 	}
-	return path, p.build(ctx, source, path)
+	return path, p.build(ctx, source, path, tagsOf(name))
 }
 
 // build runs the Go compiler and puts the program in place whole.
-func (p pin) build(ctx context.Context, source, path string) error {
+func (p pin) build(ctx context.Context, source, path, tags string) error {
 	part := path + ".part"
-	cmd := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w "+p.ldflags, "-o", part, p.pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-trimpath", "-tags", tags, "-ldflags", "-s -w "+p.ldflags, "-o", part, p.pkg)
 	cmd.Dir = source
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED="+map[bool]string{true: "1", false: "0"}[p.cgo])
 	if out, err := cmd.CombinedOutput(); err != nil {
