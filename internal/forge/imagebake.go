@@ -75,6 +75,7 @@ func (m *imaging) base() (*baseImage, error) {
 	return b, m.unpack(b)
 }
 
+// fileDigest is sha256:HEX of a file.
 func fileDigest(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -1,11 +1,5 @@
 package forge
 
-import (
-	"crypto/sha256"
-	"encoding/hex"
-	"os"
-)
-
 // proven refuses images that nobody should boot from, before any goes away: of a whole
 // folder all is verified, of one image the signatures of the folder that it is in. What
 // was not checked is said at once, and returned.
@@ -34,14 +28,4 @@ func (a *App) proven(o PublishScalewayOptions, chosen []roleDisk) (unchecked []s
 		a.logf("%s", line)
 	}
 	return v.Unchecked, nil
-}
-
-// digestOf is sha256:HEX of a file.
-func digestOf(path string) (string, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(data)
-	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }

@@ -189,7 +189,7 @@ func (c *cluster) disksOfPart(out, part string) ([]roleDisk, error) {
 	if m.Throwaway {
 		return nil, fmt.Errorf("%s is not published: it was built with a throwaway store, whose keys are gone", out)
 	}
-	digest, err := digestOf(filepath.Join(out, part, artifact.ManifestName))
+	digest, err := fileDigest(filepath.Join(out, part, artifact.ManifestName))
 	if err != nil {
 		return nil, err
 	}
