@@ -37,7 +37,7 @@ func (a *App) Verify(src Source, dir, key string) (*Verification, error) {
 		return nil, err
 	}
 	secrets, why := a.secretsToFind(src)
-	verdict, err := artifact.Verify(dir, artifact.VerifyOptions{Secrets: secrets, Expand: expand})
+	verdict, err := artifact.Verify(dir, artifact.VerifyOptions{Secrets: secrets, Expand: expand, Disks: true})
 	if err != nil {
 		return nil, err
 	}
