@@ -65,7 +65,7 @@ func code(err error) string { return minio.ToErrorResponse(err).Code }
 
 // lookBucket lists objects and unfinished uploads below the image's folder.
 func (w *shelving) lookBucket(ctx context.Context, seen *Shelf) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, w.limits.call)
 	defer cancel() // the listing ends with it
 	bucket, folder := w.bucket(), w.image.folder()
 	if ours, err := w.ownsBucket(ctx); err != nil || !ours {
@@ -164,7 +164,7 @@ func (w *shelving) uploadPart(ctx context.Context, c Change, number int) error {
 	if up == nil {
 		return stray(c)
 	}
-	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	ctx, cancel := context.WithTimeout(ctx, w.limits.part)
 	defer cancel()
 	part, from, size := w.image.Source.part(number)
 	sum, err := hex.DecodeString(part.MD5)
@@ -188,7 +188,7 @@ func (w *shelving) completeUpload(ctx context.Context, c Change) error {
 	if up == nil {
 		return stray(c)
 	}
-	ctx, cancel := context.WithTimeout(ctx, partTimeout) // the server puts the parts together
+	ctx, cancel := context.WithTimeout(ctx, w.limits.part) // the server puts the parts together
 	defer cancel()
 	var parts []minio.CompletePart
 	for i, p := range w.image.Source.Parts {

@@ -28,9 +28,17 @@ type Client struct {
 	vpc      *vpc.API
 	market   *marketplace.API
 	store    *minio.Core // Object Storage of the region
+	http     *http.Client
+	limits   limits
 	zone     scw.Zone
 	region   scw.Region
 	project  string
+}
+
+// limits bound calls of Object Storage; those of the APIs end with their HTTP client.
+type limits struct {
+	call time.Duration
+	part time.Duration // the upload of one part, and putting parts together
 }
 
 // silent swallows what the SDK logs: with SCW_DEBUG=true that is every request, and
@@ -66,8 +74,9 @@ func NewClient(zone string) (*Client, error) {
 	if profile.AccessKey == nil || profile.SecretKey == nil {
 		return nil, errors.New("no credentials: set SCW_ACCESS_KEY and SCW_SECRET_KEY, or run `scw init`")
 	}
+	patient := &http.Client{Timeout: callTimeout}
 	client, err := scw.NewClient(scw.WithProfile(profile), scw.WithDefaultZone(z), scw.WithDefaultRegion(region),
-		scw.WithUserAgent("imgforge"), scw.WithHTTPClient(&http.Client{Timeout: callTimeout}))
+		scw.WithUserAgent("imgforge"), scw.WithHTTPClient(patient))
 	if err != nil {
 		return nil, fmt.Errorf("credentials of Scaleway: %w", err)
 	}
@@ -76,7 +85,7 @@ func NewClient(zone string) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
-		store:    store,
+		store: store, http: patient, limits: limits{call: callTimeout, part: partTimeout},
 		instance: instance.NewAPI(client), block: block.NewAPI(client), ipam: ipam.NewAPI(client), vpc: vpc.NewAPI(client), market: marketplace.NewAPI(client),
 		zone: z, region: region, project: *profile.DefaultProjectID,
 	}, nil

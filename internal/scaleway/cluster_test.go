@@ -2,12 +2,15 @@ package scaleway_test
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/imgforge/imgforge/internal/scaleway"
 	"github.com/imgforge/imgforge/internal/scaleway/fake"
@@ -55,15 +58,68 @@ func serve(t *testing.T, api *fake.API) {
 	}
 }
 
-// runner is a new process: it remembers nothing.
-func runner(t *testing.T, said *[]string) *scaleway.Runner {
+// client talks to the fake that was served last.
+func client(t *testing.T) *scaleway.Client {
 	t.Helper()
-	client, err := scaleway.NewClient(string(fake.Zone))
+	c, err := scaleway.NewClient(string(fake.Zone))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &scaleway.Runner{Client: client, Pause: func(ctx context.Context, _ int) error { return ctx.Err() },
+	return c
+}
+
+// runner is a new process: it remembers nothing.
+func runner(t *testing.T, said *[]string) *scaleway.Runner {
+	t.Helper()
+	return process(client(t), said)
+}
+
+func process(c *scaleway.Client, said *[]string) *scaleway.Runner {
+	return &scaleway.Runner{Client: c, Pause: func(ctx context.Context, _ int) error { return ctx.Err() },
 		Say: func(line string) { *said = append(*said, line) }}
+}
+
+// Patience and crowd of runs whose calls are not answered: so many wait at once, each so long.
+const (
+	patience = 500 * time.Millisecond
+	crowd    = 32
+)
+
+// runs are attempts that go on beside one another, each against a fake of its own.
+type runs struct {
+	t     *testing.T
+	all   sync.WaitGroup
+	seats chan bool
+}
+
+func newRuns(t *testing.T) *runs { return &runs{t: t, seats: make(chan bool, crowd)} }
+
+// begin serves a fake and begins an attempt with a client that waits for the fault's sake
+// no longer than it has to.
+func (r *runs) begin(api *fake.API, fault fake.Fault, what string, attempt func(*scaleway.Client) error) {
+	r.t.Helper()
+	serve(r.t, api)
+	c := client(r.t)
+	if fault.Silent() {
+		c = c.Within(patience)
+	}
+	r.seats <- true
+	r.all.Go(func() {
+		defer func() { <-r.seats }()
+		if err := attempt(c); err != nil {
+			r.t.Errorf("%s: %v", what, err)
+		}
+	})
+}
+
+func (r *runs) wait() { r.all.Wait() }
+
+// differs says how what exists is not what should.
+func differs(got, want []string) error {
+	if slices.Equal(got, want) {
+		return nil
+	}
+	return fmt.Errorf("exists:\n%s\nand not:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 }
 
 // up brings a cluster up against a fake and returns what exists then.
@@ -91,7 +147,7 @@ func down(t *testing.T, c *scaleway.Cluster) {
 
 func same(t *testing.T, got, want []string) {
 	t.Helper()
-	if !slices.Equal(got, want) {
-		t.Errorf("exists:\n%s\nand not:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	if err := differs(got, want); err != nil {
+		t.Error(err)
 	}
 }

@@ -212,28 +212,45 @@ func TestPublishBadDisk(t *testing.T) {
 func TestEveryCallOfPublishGoesWrong(t *testing.T) {
 	before, i := image(t, "PAYLOAD one"), image(t, "PAYLOAD two")
 	i.Keep = 1
+	clean := shop()
+	serve(t, clean)
+	publish(t, clean, before)
+	calls := clean.Calls()
+	publish(t, clean, i)
+	calls = clean.Calls() - calls
 	for name, fault := range fake.Faults() {
 		t.Run(name, func(t *testing.T) {
-			for n, calls := 1, 1; n <= calls; n++ {
+			all := newRuns(t)
+			for n := 1; n <= calls; n++ {
 				api := shop()
-				serve(t, api)
-				publish(t, api, before)
-				first := api.Calls()
-				api.Lag = n % 3
-				api.Fault = func(call int, _ *http.Request) fake.Fault {
-					if call-first == n {
-						return fault
-					}
-					return fake.None
-				}
-				same(t, publish(t, api, i), linesOfAll(i))
-				calls = api.Calls() - first
-				if t.Failed() {
-					t.Fatalf("at call %d", n)
-				}
+				all.begin(api, fault, fmt.Sprintf("call %d", n), func(c *scaleway.Client) error { return failPublish(t.Context(), api, c, n, fault, before, i) })
 			}
+			all.wait()
 		})
 	}
+}
+
+// failPublish publishes one image, and another that takes its place and whose call n goes wrong.
+func failPublish(ctx context.Context, api *fake.API, client *scaleway.Client, n int, fault fake.Fault, before, i *scaleway.Image) error {
+	var said []string
+	if _, err := process(client, &said).Publish(ctx, before); err != nil {
+		return err
+	}
+	first := api.Calls()
+	api.Lag = n % 3
+	api.Fault = func(call int, _ *http.Request) fake.Fault {
+		if call-first == n {
+			return fault
+		}
+		return fake.None
+	}
+	if _, err := process(client, &said).Publish(ctx, i); err != nil {
+		return fmt.Errorf("%w\n%s", err, strings.Join(said, "\n"))
+	}
+	if m := api.Mistakes(); len(m) > 0 {
+		return fmt.Errorf("%v", m)
+	}
+	return differs(api.Inventory(), linesOf(i))
 }
 
 // A run is killed at every call, before or after the call had its effect; then it is

@@ -3,6 +3,7 @@ package scaleway_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -147,37 +148,41 @@ func TestEveryCallGoesWrong(t *testing.T) {
 	downs := clean.Calls() - ups
 	for name, fault := range fake.Faults() {
 		t.Run(name, func(t *testing.T) {
+			all := newRuns(t)
 			for n := 1; n <= max(ups, downs); n++ {
-				failOne(t, n, fault, n%3, want)
+				api := fake.New()
+				api.Lag = n % 3
+				all.begin(api, fault, fmt.Sprintf("call %d", n), func(c *scaleway.Client) error { return failOne(t.Context(), api, c, n, fault, want) })
 			}
+			all.wait()
 		})
 	}
 }
 
-func failOne(t *testing.T, n int, fault fake.Fault, lag int, want []string) {
-	t.Helper()
-	api := fake.New()
-	api.Lag = lag
-	first := 0
+// failOne lets call n of up go wrong, and call n of down.
+func failOne(ctx context.Context, api *fake.API, client *scaleway.Client, n int, fault fake.Fault, want []string) error {
+	first := api.Calls()
 	api.Fault = func(call int, _ *http.Request) fake.Fault {
 		if call-first == n {
 			return fault
 		}
 		return fake.None
 	}
-	serve(t, api)
-	same(t, up(t, api, shared()), want)
+	var said []string
+	if _, err := process(client, &said).Up(ctx, shared()); err != nil {
+		return fmt.Errorf("%w\n%s", err, strings.Join(said, "\n"))
+	}
 	if m := api.Mistakes(); len(m) > 0 {
-		t.Errorf("call %d: %v", n, m)
+		return fmt.Errorf("up: %v", m)
+	}
+	if err := differs(api.Inventory(), want); err != nil {
+		return fmt.Errorf("up: %w", err)
 	}
 	first = api.Calls()
-	down(t, shared())
-	if left := api.Inventory(); len(left) > 0 {
-		t.Errorf("call %d of down: left behind: %v", n, left)
+	if _, err := process(client, &said).Down(ctx, shared()); err != nil {
+		return fmt.Errorf("%w\n%s", err, strings.Join(said, "\n"))
 	}
-	if t.Failed() {
-		t.Fatalf("at call %d", n)
-	}
+	return differs(api.Inventory(), nil)
 }
 
 // A run is killed at every call, before or after the call had its effect, and started anew.

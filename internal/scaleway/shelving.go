@@ -163,7 +163,7 @@ func (w *shelving) perform(ctx context.Context, c Change) error {
 	case AwaitImage:
 		return w.awaitImage(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, w.limits.call)
 	defer cancel()
 	switch c.Kind {
 	case CreateBucket:

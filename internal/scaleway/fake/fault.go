@@ -2,6 +2,7 @@ package fake
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -20,13 +21,20 @@ const (
 	HungUp
 	HungUpAfter
 	HalfWritten
-	Denied // for good: trying again does not help
+	Silent      // taken, and never answered
+	SilentAfter // done, and never answered
+	Denied      // for good: trying again does not help
 )
 
-// Faults lists every way in which a call can go wrong.
+// Silent tells whether nobody answers.
+func (f Fault) Silent() bool { return f == Silent || f == SilentAfter }
+
+// Faults lists every way in which a call can go wrong. Those that are silent last until
+// the caller's own deadline: it should be a short one.
 func Faults() map[string]Fault {
 	return map[string]Fault{"429": TooMany, "409 transient_state": Transient, "500": Broken, "500 after the work": BrokenAfter,
-		"hung up": HungUp, "hung up after the work": HungUpAfter, "half-written answer": HalfWritten}
+		"hung up": HungUp, "hung up after the work": HungUpAfter, "half-written answer": HalfWritten,
+		"time-out": Silent, "time-out after the work": SilentAfter}
 }
 
 // form is how a kind of API says that something went wrong.
@@ -68,6 +76,11 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, next http.Handler, w
 	case HungUpAfter:
 		next.ServeHTTP(httptest.NewRecorder(), r)
 		hangUp(w, nil)
+	case Silent:
+		hush(r)
+	case SilentAfter:
+		next.ServeHTTP(httptest.NewRecorder(), r)
+		hush(r)
 	case Denied:
 		wrong(w, http.StatusForbidden, "permissions_denied", "insufficient permissions")
 	case HungUp:
@@ -77,6 +90,13 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, next http.Handler, w
 		next.ServeHTTP(whole, r)
 		hangUp(w, whole)
 	}
+}
+
+// hush takes all that the caller has to say and answers nothing until he is gone: only
+// who has been read to the end is seen leaving.
+func hush(r *http.Request) {
+	io.Copy(io.Discard, r.Body)
+	<-r.Context().Done()
 }
 
 // hangUp ends the connection, after half of an answer if there is one: of its body, or
