@@ -21,6 +21,9 @@ type version struct {
 func (v version) posting() posting {
 	info := v.Status.NodeInfo
 	p := posting{Machine: tame(info.MachineID), Boot: tame(info.BootID), System: tame(info.SystemUUID)}
+	if p.System == p.Machine {
+		p.System = "" // the kubelet found none
+	}
 	for _, c := range v.Status.Conditions {
 		if c.Type == "Ready" {
 			p.Beat = c.LastHeartbeatTime

@@ -213,3 +213,38 @@ func TestDecideWithATwin(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+// Both machines tell, and go on telling, where the mesh carries one for a while and then
+// the other: a kubelet writes at the first of its ticks at which it can and the Node is
+// the other one's, and what a helper could not see then it sees when it can.
+func TestBothTellAcrossAMeshThatCarriesOne(t *testing.T) {
+	for _, phase := range []int{10, 25, 60, 120} { // seconds
+		var history []posting
+		both := []posting{thisMachine(), otherMachine()}
+		told := []rivals{{machine: both[0].Machine, boot: both[0].Boot}, {machine: both[1].Machine, boot: both[1].Boot}}
+		seen, first := []int{0, 0}, []int{-1, -1}
+		for second := range 1500 {
+			i := second / phase % 2 // who is carried
+			now := noon.Add(time.Duration(second) * time.Second)
+			if n := len(history); second%10 == 3*i && (n == 0 || !history[n-1].of(both[i].Machine, both[i].Boot)) {
+				history = append(history, both[i].beat(second))
+			}
+			if second%30 == 7*i+5 {
+				for ; seen[i] < len(history); seen[i]++ {
+					told[i].see(history[seen[i]], now)
+				}
+			}
+			for i := range told {
+				switch words := told[i].words(now); {
+				case words != "" && first[i] < 0:
+					first[i] = second
+				case words == "" && first[i] >= 0:
+					t.Fatalf("phases of %d s: machine %d takes it back after %d s", phase, i, second)
+				}
+			}
+		}
+		if first[0] < 0 || first[1] < 0 || max(first[0], first[1]) > 10*phase+120 {
+			t.Errorf("phases of %d s: told after %v s", phase, first)
+		}
+	}
+}
