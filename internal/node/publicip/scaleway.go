@@ -31,6 +31,7 @@ const (
 // provider is the one API that the address is moved with.
 type provider struct {
 	api     *instance.API
+	http    *http.Client
 	zone    scw.Zone
 	address string
 	self    string // ID of this server, once known
@@ -70,10 +71,10 @@ func newProvider(f artifact.PublicIPFile, url string) (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := []scw.ClientOption{scw.WithoutAuth(), scw.WithDefaultZone(zone), scw.WithUserAgent("imgforge-node"),
-		scw.WithHTTPClient(&http.Client{Timeout: callTimeout, Transport: keyed{strings.TrimSpace(f.Key)},
-			// The key is for the API alone, wherever an answer points.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }})}
+	patient := &http.Client{Timeout: callTimeout, Transport: keyed{strings.TrimSpace(f.Key)},
+		// The key is for the API alone, wherever an answer points.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	options := []scw.ClientOption{scw.WithoutAuth(), scw.WithDefaultZone(zone), scw.WithUserAgent("imgforge-node"), scw.WithHTTPClient(patient)}
 	if url != "" {
 		options = append(options, scw.WithAPIURL(url))
 	}
@@ -81,7 +82,7 @@ func newProvider(f artifact.PublicIPFile, url string) (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &provider{api: instance.NewAPI(client), zone: zone, address: f.Address}, nil
+	return &provider{api: instance.NewAPI(client), http: patient, zone: zone, address: f.Address}, nil
 }
 
 // whoAmI asks, once, which server this is.

@@ -66,12 +66,26 @@ func (a *API) Reserve() string {
 	return a.reserve(nil).Address.String()
 }
 
-// Stranger makes a server that is none of the cluster's.
-func (a *API) Stranger(name string) {
+// Stranger makes a server that is none of the cluster's, and returns its ID.
+func (a *API) Stranger(name string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.servers = append(a.servers, &instance.Server{ID: a.id(), Name: name, Project: Project, Tags: []string{"other"}, State: instance.ServerStateRunning, Zone: Zone,
+	id := a.id()
+	a.servers = append(a.servers, &instance.Server{ID: id, Name: name, Project: Project, Tags: []string{"other"}, State: instance.ServerStateRunning, Zone: Zone,
 		Volumes: map[string]*instance.VolumeServer{}, PrivateNics: []*instance.PrivateNIC{}})
+	return id
+}
+
+// Attach attaches a flexible IP to a server, as a person in the console does.
+func (a *API) Attach(address, server string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i, found := a.findIP(address)
+	for _, s := range a.servers {
+		if found && s.Name == server {
+			a.ips[i].Server = &instance.ServerSummary{ID: s.ID, Name: s.Name}
+		}
+	}
 }
 
 // Lose deletes a server, as a person in the console does.
