@@ -84,7 +84,7 @@ func TestGrace(t *testing.T) {
 func TestRun(t *testing.T) {
 	s := newSite(t, "master-1")
 	h := &heard{}
-	s.o.Report, s.o.Stderr, s.o.Grace, s.o.Pace, s.o.Rest = h, h, 2*time.Second, 50*time.Millisecond, 100*time.Millisecond
+	s.o.Report, s.o.Stderr, s.o.Grace, s.o.Pace, s.o.Rest = h, h, 2*time.Second, 50*time.Millisecond, 3*time.Second
 	s.answer("kubelet /healthz", "500 starting")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
