@@ -11,6 +11,32 @@ import (
 	"github.com/imgforge/imgforge/internal/spec"
 )
 
+// Certificate is a leaf to issue. Its ID is <node>/<name>, or cluster/<name>.
+type Certificate struct {
+	ID        string   `json:"id"`
+	Authority string   `json:"authority"` // kubernetes | etcd | front-proxy | kubelet-signer
+	Profile   string   `json:"profile"`   // server | client | peer (server+client)
+	CN        string   `json:"cn"`
+	O         []string `json:"o,omitempty"`
+	DNS       []string `json:"dns,omitempty"`
+	IPs       []string `json:"ips,omitempty"`
+	Role      string   `json:"role"` // master | proxy | worker
+	Node      string   `json:"node"` // "" for a cluster-wide one
+	Days      int      `json:"days"`
+}
+
+// Key is a secret that is not a certificate.
+type Key struct {
+	// ID: service-account, encryption, signing, <node>/tinc-rsa, <node>/tinc-ed25519,
+	// <node>/wireguard, <node>/claim, operator/<name>/..., user/<name>.
+	ID   string `json:"id"`
+	Kind string `json:"kind"` // rsa | ecdsa | ed25519 | tinc-rsa | tinc-ed25519 | wireguard | random32 | user
+	Role string `json:"role,omitempty"`
+	Node string `json:"node,omitempty"`
+	// Public tells that the public half may be shown and stored in the clear.
+	Public bool `json:"public,omitempty"`
+}
+
 // Authorities that sign leaves, and the profiles they sign with.
 const (
 	AuthorityKubernetes = "kubernetes"

@@ -9,6 +9,19 @@ import (
 	"github.com/imgforge/imgforge/internal/spec"
 )
 
+// Endpoint is how the API is reached.
+type Endpoint struct {
+	Mode          string   `json:"mode"`              // vip | local
+	Address       string   `json:"address,omitempty"` // the VIP
+	Host          string   `json:"host"`              // what kubeconfigs name: the VIP, or 127.0.0.1
+	Port          int      `json:"port"`              // haproxy
+	APIServerPort int      `json:"apiserverPort"`     // 8443
+	URL           string   `json:"url"`               // https://host:port
+	Access        []string `json:"access,omitempty"`
+	// Internal is the name in apiserver certificates that kubeconfigs may use besides addresses.
+	SANs []string `json:"sans,omitempty"`
+}
+
 // apiserverPort is where kube-apiserver itself listens, so that haproxy can own
 // endpoint.port on the same machine.
 const apiserverPort = 8443

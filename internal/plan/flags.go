@@ -10,6 +10,12 @@ import (
 	"github.com/imgforge/imgforge/internal/spec"
 )
 
+// Flag is one command line flag.
+type Flag struct {
+	Name  string `json:"name"` // without dashes
+	Value string `json:"value"`
+}
+
 // Components whose flags a plan holds.
 const (
 	ComponentEtcd              = "etcd"

@@ -7,6 +7,23 @@ import (
 	"strings"
 )
 
+// Images is the one table of container images: the lock and the lab replace
+// single entries by reference.
+type Images struct {
+	APIServer         string `json:"kube-apiserver"`
+	ControllerManager string `json:"kube-controller-manager"`
+	Scheduler         string `json:"kube-scheduler"`
+	KubeProxy         string `json:"kube-proxy"`
+	Etcd              string `json:"etcd"`
+	CoreDNS           string `json:"coredns"`
+	Pause             string `json:"pause"`
+	HAProxy           string `json:"haproxy"`
+	Keepalived        string `json:"keepalived"`
+	Flannel           string `json:"flannel"`
+	FlannelCNI        string `json:"flannel-cni-plugin"`
+	MetricsServer     string `json:"metrics-server"`
+}
+
 // imagesOf is the one table of container images of a cluster.
 func imagesOf(k Kubernetes) Images {
 	m, ok := minorOf(k.Minor)

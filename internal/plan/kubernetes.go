@@ -11,6 +11,24 @@ import (
 	"github.com/imgforge/imgforge/internal/spec"
 )
 
+// Kubernetes is the version and what depends on it.
+type Kubernetes struct {
+	Version       string `json:"version"` // without v
+	Minor         int    `json:"minor"`   // 34, 35 or 36
+	PodCIDR       string `json:"podCIDR"`
+	ServiceCIDR   string `json:"serviceCIDR"`
+	ClusterDomain string `json:"clusterDomain"`
+	ServiceIP     string `json:"serviceIP"` // the first address: kubernetes.default
+	DNSIP         string `json:"dnsIP"`     // the tenth
+	NodeMask      int    `json:"nodeMask"`  // prefix length of a node's pod network
+	ProxyMode     string `json:"proxyMode"`
+	MaxPods       int    `json:"maxPods"`
+	// Flags are the complete flag lists, sorted by name, of etcd, kube-apiserver,
+	// kube-controller-manager, kube-scheduler and kubelet that are the same on
+	// every node. A value may hold the words ${NODE}, ${ADDRESS}: the profile fills them per node.
+	Flags map[string][]Flag `json:"flags"`
+}
+
 // minor is what differs between the Kubernetes minors that imgforge knows. The
 // image tags are those of kubeadm's constants.go in the newest patch of the minor;
 // all three minors may run the etcd of the newest.

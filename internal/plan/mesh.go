@@ -10,6 +10,21 @@ import (
 	"github.com/imgforge/imgforge/internal/spec"
 )
 
+// Network is the mesh and its layers.
+type Network struct {
+	Mesh        string `json:"mesh"` // tinc | wireguard | none
+	CIDR        string `json:"cidr"`
+	PrefixLen   int    `json:"prefixLen"`
+	Port        int    `json:"port,omitempty"`
+	Interface   string `json:"interface"` // tinc: mesh0, wireguard: wg0, none: the nodes' own ("" = default route)
+	NetName     string `json:"netName"`   // tinc net name and file stem
+	TincVersion string `json:"tincVersion,omitempty"`
+	Gateway     string `json:"gateway,omitempty"`
+	MTU         MTU    `json:"mtu"`
+	VRRPID      int    `json:"vrrpID,omitempty"`      // masters
+	VRRPIDProxy int    `json:"vrrpIDProxy,omitempty"` // proxies
+}
+
 // wireguardPeerBytes is what a WireGuard peer costs in user-data: 44 characters
 // of key that do not compress and about 40 of addresses that do, carried gzipped in
 // base64. Peers may take half of a budget; certificates and the rest need the other.

@@ -7,6 +7,13 @@ import (
 	"github.com/imgforge/imgforge/internal/spec"
 )
 
+// MTU is the largest packet of each layer, in bytes.
+type MTU struct {
+	Underlay int `json:"underlay"`
+	Mesh     int `json:"mesh"` // of the mesh interface; equals Underlay when mesh is none
+	Pod      int `json:"pod"`  // inside VXLAN over the mesh
+}
+
 // underlayOf is the MTU of a provider's network, in bytes: Ethernet's 1500, but
 // for networks that are tunnels themselves.
 func underlayOf(provider string) int {

@@ -9,6 +9,65 @@ import (
 	"github.com/imgforge/imgforge/internal/spec"
 )
 
+// Role is one kind of node.
+type Role struct {
+	Name     string            `json:"name"`  // master | proxy | worker
+	Count    int               `json:"count"` // nodes that exist
+	Slots    int               `json:"slots"` // nodes that are prepared, the reserve included
+	Taints   []Taint           `json:"taints,omitempty"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	PublicIP string            `json:"publicIP,omitempty"`
+	DataDisk string            `json:"dataDisk,omitempty"`
+	RootDisk string            `json:"rootDisk,omitempty"`
+	Type     string            `json:"type,omitempty"`
+	Image    string            `json:"image,omitempty"` // sealed, by its ID at the provider
+}
+
+// Taint is a Kubernetes taint.
+type Taint struct {
+	Key    string `json:"key"`
+	Value  string `json:"value,omitempty"`
+	Effect string `json:"effect"`
+}
+
+// Node is one slot, whether a machine fills it today or not.
+type Node struct {
+	Name     string `json:"name"`
+	Role     string `json:"role"`
+	Slot     int    `json:"slot"` // from 1
+	Reserved bool   `json:"reserved,omitempty"`
+	Address  string `json:"address"`            // inside Network.CIDR
+	PodCIDR  string `json:"podCIDR,omitempty"`  // informative: allocated by the controller manager
+	PublicIP string `json:"publicIP,omitempty"` // its own public address
+	// MeshName is the node's name in tinc: hyphens become underscores.
+	MeshName string `json:"meshName,omitempty"`
+	Hub      bool   `json:"hub,omitempty"`
+	// Endpoint is host[:port] at which peers reach it; "" for a node that only dials out.
+	Endpoint string   `json:"endpoint,omitempty"`
+	Peers    []string `json:"peers,omitempty"` // node and operator names its mesh configuration carries
+	Dials    []string `json:"dials,omitempty"` // the peers it connects to, hubs first
+
+	MAC       string            `json:"mac,omitempty"`
+	Interface string            `json:"interface,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	Type      string            `json:"type,omitempty"`
+	RootDisk  string            `json:"rootDisk,omitempty"`
+	DataDisk  string            `json:"dataDisk,omitempty"`
+	Window    *Window           `json:"window,omitempty"`
+	// VRRPPriority orders masters (and proxies): slot 1 first.
+	VRRPPriority int `json:"vrrpPriority,omitempty"`
+	// GUID and InstanceID are derived from cluster and node name.
+	GUID       string `json:"guid"`
+	InstanceID string `json:"instanceID"`
+}
+
+// Operator is a person's laptop in the mesh.
+type Operator struct {
+	Name     string `json:"name"`
+	MeshName string `json:"meshName"`
+	Address  string `json:"address"`
+}
+
 // The roles, in the order in which a plan lists them.
 const (
 	Master = "master"

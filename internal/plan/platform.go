@@ -8,6 +8,52 @@ import (
 	"github.com/imgforge/imgforge/internal/spec"
 )
 
+// OS is the node's operating system.
+type OS struct {
+	Family          string `json:"family"`
+	Channel         string `json:"channel"`
+	Arch            string `json:"arch"`
+	Format          string `json:"format"`          // ignition | cloud-init
+	Variant         string `json:"variant"`         // butane variant: flatcar | fcos
+	VariantVersion  string `json:"variantVersion"`  // flatcar 1.1.0 -> spec 3.4.0, 1.0.0 -> 3.3.0, fcos 1.6.0 -> 3.5.0
+	IgnitionVersion string `json:"ignitionVersion"` // 3.3.0 | 3.4.0 | 3.5.0
+	NetworkManager  bool   `json:"networkManager"`  // fcos; else systemd-networkd
+	Updater         string `json:"updater"`         // locksmith | zincati | unattended-upgrades
+}
+
+// Platform is the provider and how it hands over user-data.
+type Platform struct {
+	Provider string `json:"provider"`
+	Zone     string `json:"zone,omitempty"`
+	Budget   Budget `json:"budget"`
+	// Drive is the drive the OS reads there: config-2 | cidata | "" (none).
+	Drive string `json:"drive,omitempty"`
+	// Delivery says in words how user-data reaches a node when no drive is read.
+	Delivery      string `json:"delivery"`
+	PrivateDomain string `json:"privateDomain,omitempty"`
+	// Metadata lists the addresses that pods must not reach.
+	Metadata []string `json:"metadata"`
+	// Scaleway is what servers there are made of; nil elsewhere.
+	Scaleway *Scaleway `json:"scaleway,omitempty"`
+}
+
+// Scaleway is what `imgforge up scaleway` makes servers of, besides their type. Sizes are in GB.
+type Scaleway struct {
+	Egress   string `json:"egress"` // publicIP | gateway | none
+	Image    string `json:"image,omitempty"`
+	RootSize int    `json:"rootSize"`
+	// PublicIPKeyRef names the secret with which proxies move their role's address.
+	PublicIPKeyRef string `json:"publicIPKeyRef,omitempty"`
+	DataSize       int    `json:"dataSize"`
+}
+
+// Budget is a provider's limit on user-data.
+type Budget struct {
+	Bytes  int    `json:"bytes"`  // 0: no practical limit
+	Base64 bool   `json:"base64"` // counted after base64
+	Source string `json:"source"` // where the number comes from
+}
+
 // Formats of user-data.
 const (
 	FormatIgnition  = "ignition"

@@ -1,5 +1,20 @@
 package plan
 
+// Port is one listener that a role opens on other than loopback addresses, and
+// who may reach it: the firewall is made from this list alone.
+type Port struct {
+	Role  string `json:"role"`  // master | proxy | worker
+	Proto string `json:"proto"` // tcp | udp | vrrp (IP protocol 112, which has no port)
+	Port  int    `json:"port,omitempty"`
+	To    int    `json:"to,omitempty"` // last port of a range
+	// From is who may send: world (anyone), underlay (anyone, arriving outside the
+	// mesh), mesh (every node, or its address when mesh is none), masters, proxies
+	// (their addresses in Network.CIDR, reserved slots included), pods
+	// (Kubernetes.PodCIDR), access (Endpoint.Access).
+	From string `json:"from"`
+	For  string `json:"for"` // what listens there
+}
+
 // Ports that are fixed by the components that listen there.
 const (
 	etcdClientPort = 2379

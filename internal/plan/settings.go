@@ -6,6 +6,63 @@ import (
 	"github.com/imgforge/imgforge/internal/spec"
 )
 
+// Ingress is what proxies forward to workers.
+type Ingress struct {
+	HTTP  int `json:"http"`
+	HTTPS int `json:"https"`
+}
+
+// Addons says what is applied on first boot.
+type Addons struct {
+	CNI           string `json:"cni"`
+	KubeProxy     bool   `json:"kubeProxy"`
+	CoreDNS       bool   `json:"coreDNS"`
+	MetricsServer bool   `json:"metricsServer"`
+}
+
+// Settings are node settings that need no decision.
+type Settings struct {
+	Delivery     string     `json:"delivery"`
+	ArtifactsURL string     `json:"artifactsURL,omitempty"`
+	NTP          []string   `json:"ntp,omitempty"`
+	DNS          []string   `json:"dns,omitempty"`
+	Timezone     string     `json:"timezone"`
+	HTTPProxy    string     `json:"httpProxy,omitempty"`
+	HTTPSProxy   string     `json:"httpsProxy,omitempty"`
+	NoProxy      []string   `json:"noProxy,omitempty"` // complete, the cluster's own included
+	Registries   []Registry `json:"registries,omitempty"`
+	OIDC         *OIDC      `json:"oidc,omitempty"`
+	Extra        Extra      `json:"extra"`
+}
+
+// Registry is one container registry; the password stays in the store.
+type Registry struct {
+	Host      string   `json:"host"`
+	Mirrors   []string `json:"mirrors,omitempty"`
+	CA        string   `json:"ca,omitempty"`
+	Username  string   `json:"username,omitempty"`
+	SecretKey string   `json:"secretKey,omitempty"` // Key.ID of the password: user/<name>
+}
+
+// OIDC is an issuer of people's tokens.
+type OIDC struct {
+	Issuer         string `json:"issuer"`
+	ClientID       string `json:"clientID"`
+	UsernameClaim  string `json:"usernameClaim"`
+	UsernamePrefix string `json:"usernamePrefix"`
+	GroupsClaim    string `json:"groupsClaim"`
+	GroupsPrefix   string `json:"groupsPrefix"`
+	CA             string `json:"ca,omitempty"`
+}
+
+// Extra is the user's own Butane.
+type Extra struct {
+	All    string `json:"all,omitempty"`
+	Master string `json:"master,omitempty"`
+	Proxy  string `json:"proxy,omitempty"`
+	Worker string `json:"worker,omitempty"`
+}
+
 // settingsOf copies what needs no decision, and completes noProxy.
 func settingsOf(c *spec.Cluster, p *Plan) Settings {
 	s := Settings{

@@ -10,6 +10,15 @@ import (
 	"github.com/imgforge/imgforge/internal/spec"
 )
 
+// Window is the node's own part of its role's reboot window.
+type Window struct {
+	Start    string   `json:"start"`  // HH:MM
+	Length   string   `json:"length"` // Go duration, whole minutes: 15m0s
+	Minutes  int      `json:"minutes"`
+	Days     []string `json:"days,omitempty"` // at most one; empty: every day
+	Timezone string   `json:"timezone"`
+}
+
 // minimumPart is the shortest part of a reboot window that a node gets, in
 // minutes: a reboot, an image import and a node that becomes Ready again.
 const minimumPart = 15
