@@ -38,6 +38,8 @@ func slow(name string) func(context.Context, *bout) (string, error) {
 			b.Aside(n)
 			nodes = []*Node{n}
 		}
+		b.ledger.goesFar(true)
+		defer b.ledger.goesFar(false)
 		var relays []*relay
 		heal := func(ctx context.Context) (err error) {
 			for _, r := range relays {

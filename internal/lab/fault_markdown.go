@@ -36,7 +36,7 @@ func faultsNotProven() []string {
 // faultsExplained says how the table is read.
 const faultsExplained = `Each row happens to a running cluster, and nobody helps it: the lab spoils, cuts and gives power, and watches. All along a client on a
 node writes numbered ConfigMaps through the endpoint, another reads the one that was acknowledged last, and the operator writes by the way of ` + "`imgforge kubeconfig`" + `;
-each asks anew after a second without an answer. A write is acknowledged when the API answered 201 with the object and its resource version, or when, after a
+each asks anew after a second without an answer (five where the way is delayed). A write is acknowledged when the API answered 201 with the object and its resource version, or when, after a
 repetition that met 409, a read of etcd's own showed the object. After each row every write that was ever acknowledged in the cluster's life is read from the etcd of every
 master, as it has it and as the cluster agrees, and through the API, value and revision; lost counts those that were not there. Every master's etcd must name the same
 cluster, the same members and no other. Then everything is whole again: every node and what it runs, asked directly, and the API's word about all nodes.
@@ -70,6 +70,7 @@ func (m *markdown) faults(o *Outcome, commit string) {
 		m.fault(f, commit)
 	}
 	m.unable(o)
+	m.checks(o)
 	m.peer(o.Peer)
 }
 

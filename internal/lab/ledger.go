@@ -29,6 +29,7 @@ type ledger struct {
 	log       func(string)
 	apart     []*Node
 	standing  int       // how often clients were sent elsewhere
+	far       bool      // their way to the API is long
 	snapshot  time.Time // see restored
 }
 
@@ -109,6 +110,23 @@ func (l *ledger) restored(at time.Time) {
 const restarted = "etcd was founded again"
 
 func (l *ledger) restart() time.Time { return l.successes[restarted][0] }
+
+// goesFar says whether the clients' way to the API is long.
+func (l *ledger) goesFar(far bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.far = far
+}
+
+// patience is how long a client waits for an answer.
+func (l *ledger) patience() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.far {
+		return patienceFar
+	}
+	return patience
+}
 
 // success notes that a client had what it asked for.
 func (l *ledger) success(what string, at time.Time) {

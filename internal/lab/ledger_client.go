@@ -19,8 +19,10 @@ const (
 	paceWrite = 300 * time.Millisecond
 	paceRead  = 200 * time.Millisecond
 	// patience is how long a client waits for an answer before it asks anew, over
-	// another connection.
-	patience = time.Second
+	// another connection; patienceFar is that of one whose way to the API is long: five
+	// times to and fro, for TCP and TLS through a proxy, come before a first answer.
+	patience    = time.Second
+	patienceFar = 5 * time.Second
 )
 
 // client is somebody who writes or reads through the API.
@@ -42,12 +44,14 @@ func (c *client) connect() {
 	if c.http != nil {
 		c.http.CloseIdleConnections()
 	}
-	c.http = &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: c.dial, TLSClientConfig: c.tls.Clone(),
+	c.http = &http.Client{Transport: &http.Transport{DialContext: c.dial, TLSClientConfig: c.tls.Clone(),
 		MaxIdleConnsPerHost: 1, TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}}} // HTTP/1.1: a late answer holds up no other
 }
 
 // ask sends one request; an answer is a whole one.
 func (c *client) ask(ctx context.Context, method, path string, body []byte) (status int, answer []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.ledger.patience())
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
