@@ -5,18 +5,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
-	"maps"
 	"path"
-	"slices"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/ulikunitz/xz"
 
 	"github.com/imgforge/imgforge/images/catalog"
@@ -127,13 +118,17 @@ func packed(names []string, files map[string][]byte) ([]byte, error) {
 
 // Flatcar publishes a version and makes it the channel's current one.
 func (s *Site) Flatcar(channel, arch, version string) error {
+	return s.FlatcarDisk(channel, arch, version, body("flatcar "+version+" "+arch))
+}
+
+// FlatcarDisk is [Site.Flatcar] with an image, in bzip2.
+func (s *Site) FlatcarDisk(channel, arch, version string, data []byte) error {
 	text := "FLATCAR_BUILD=1\nFLATCAR_VERSION=" + version + "\nFLATCAR_VERSION_ID=" + version + "\nFLATCAR_BUILD_ID=\"2026-01-01-0000\"\n"
 	if err := s.Put(catalog.FlatcarVersionURL(channel, arch), []byte(text)); err != nil {
 		return err
 	}
 	digests := catalog.FlatcarDigestsURL(channel, arch, version)
 	image := strings.TrimSuffix(digests, ".DIGESTS.asc")
-	data := body("flatcar " + version + " " + arch)
 	list := fmt.Sprintf("# MD5 HASH\n%032x  %[2]s\n# SHA1 HASH\n%040[1]x  %[2]s\n# SHA512 HASH\n%[3]s  %[2]s\n", 7, path.Base(image), sum512(data))
 	signed, err := s.clearSign([]byte(list))
 	if err != nil {
@@ -147,10 +142,14 @@ func (s *Site) Flatcar(channel, arch, version string) error {
 
 // FedoraCoreOS publishes a release and makes it the stream's.
 func (s *Site) FedoraCoreOS(stream, version string) error {
+	return s.FedoraCoreOSDisk(stream, version, body("fcos "+version))
+}
+
+// FedoraCoreOSDisk is [Site.FedoraCoreOS] with an image, in xz.
+func (s *Site) FedoraCoreOSDisk(stream, version string, data []byte) error {
 	const format = `{"stream": %q, "metadata": {"last-modified": "2026-01-01T00:00:00Z"}, "architectures": {"x86_64": {"artifacts": {"metal": {
   "release": %q, "formats": {"raw.xz": {"disk": {"location": %q, "signature": %q, "sha256": %q}}}}}}}}`
 	location := strings.TrimSuffix(catalog.StreamURL(stream), ".json") + "/builds/" + version + "/fedora-coreos-metal.raw.xz"
-	data := body("fcos " + version)
 	signature, err := s.detached(data)
 	if err != nil {
 		return err
@@ -168,11 +167,15 @@ func (s *Site) FedoraCoreOS(stream, version string) error {
 
 // DebianImage publishes a cloud image and makes it the release's latest.
 func (s *Site) DebianImage(release, arch, version string) error {
+	return s.DebianDisk(release, arch, version, body("debian "+version))
+}
+
+// DebianDisk is [Site.DebianImage] with an image, in qcow2.
+func (s *Site) DebianDisk(release, arch, version string, data []byte) error {
 	build := fmt.Sprintf(`{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "cloud.debian.org/v1alpha1", "kind": "Build",
   "metadata": {"labels": {"cloud.debian.org/vendor": "genericcloud", "cloud.debian.org/version": %q, "debian.org/arch": %q}}}]}`, version, arch)
 	sums := catalog.DebianSumsURL(release, version)
 	file := fmt.Sprintf("debian-%s-genericcloud-%s-%s.qcow2", release, arch, version)
-	data := body("debian " + version)
 	for at, contents := range map[string][]byte{
 		catalog.DebianBuildURL(release, arch): []byte(build),
 		sums:                                  []byte(sum512([]byte("other")) + "  other.qcow2\n" + sum512(data) + "  " + file + "\n"),
@@ -201,6 +204,15 @@ func (s *Site) Debian(release, snapshot, paragraphs, security string) error {
 		}
 	}
 	return nil
+}
+
+// Package is what a Debian package consists of, in snapshots that are published from
+// now on and for every architecture; others consist of their name.
+func (s *Site) Package(name string, data []byte) {
+	if s.packages == nil {
+		s.packages = map[string][]byte{}
+	}
+	s.packages[name] = data
 }
 
 func (s *Site) suite(suite catalog.Suite, paragraphs string) error {
@@ -238,7 +250,10 @@ func (s *Site) index(suite catalog.Suite, arch, paragraphs string) ([]byte, erro
 		}
 		name, version := value(paragraph, "Package"), value(paragraph, "Version")
 		file := fmt.Sprintf("pool/main/%s_%s_%s.deb", name, version, arch)
-		data := body("deb " + name + " " + version + " " + arch)
+		data := s.packages[name]
+		if data == nil {
+			data = body("deb " + name + " " + version + " " + arch)
+		}
 		fmt.Fprintf(z, "%s\nArchitecture: %s\nFilename: %s\nSize: %d\nSHA256: %s\nDescription: stand-in\n of a package\n\n", paragraph, arch, file, len(data), sum256(data))
 		if err := s.Put(root+"/"+file, data); err != nil {
 			return nil, err
@@ -257,83 +272,4 @@ func value(paragraph, name string) string {
 		}
 	}
 	return ""
-}
-
-// Image publishes an image for both architectures, whatever its registry's name.
-// Its layers follow from its name and the revision.
-func (s *Site) Image(ref, revision string) error {
-	all := map[string]v1.Image{}
-	for _, arch := range [...]string{"amd64", "arm64"} {
-		img, err := imageOf(ref, revision, arch)
-		if err != nil {
-			return err
-		}
-		all[arch] = img
-	}
-	return s.Images(ref, all)
-}
-
-// Images publishes what an image is on each architecture, whatever its registry's name.
-func (s *Site) Images(ref string, all map[string]v1.Image) error {
-	tag, err := name.NewTag(ref)
-	if err != nil {
-		return err
-	}
-	index := v1.ImageIndex(empty.Index)
-	for _, arch := range slices.Sorted(maps.Keys(all)) {
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: all[arch], Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}}})
-	}
-	at, err := name.NewTag(strings.TrimPrefix(s.Registry, "http://") + "/" + tag.RepositoryStr() + ":" + tag.TagStr())
-	if err != nil {
-		return err
-	}
-	return remote.WriteIndex(at, index)
-}
-
-func imageOf(ref, revision, arch string) (v1.Image, error) {
-	// As images that are made without dpkg itself have it.
-	shared, err := layer(map[string]string{"etc/os-release": "ID=debian\nVERSION_ID=12\n",
-		"var/lib/dpkg/status.d/base-files": "Package: base-files\nVersion: 12.4+deb12u11\nArchitecture: " + arch + "\n", "usr/share/all": string(body("a layer that all images share"))})
-	if err != nil {
-		return nil, err
-	}
-	own, err := layer(map[string]string{"usr/share/own": string(body(ref + " " + revision + " " + arch))})
-	if err != nil {
-		return nil, err
-	}
-	img, err := mutate.AppendLayers(empty.Image, shared, own)
-	if err != nil {
-		return nil, err
-	}
-	config, err := img.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	config.OS, config.Architecture = "linux", arch
-	return mutate.ConfigFile(img, config)
-}
-
-// layer is a layer with files, as registries have them.
-func layer(files map[string]string) (v1.Layer, error) {
-	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, gzip.NoCompression) // the same bytes from every release of Go
-	if err != nil {
-		return nil, err
-	}
-	t := tar.NewWriter(z)
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name]))}); err != nil {
-			return nil, err
-		}
-		if _, err := t.Write([]byte(files[name])); err != nil {
-			return nil, err
-		}
-	}
-	if err := t.Close(); err != nil {
-		return nil, err
-	}
-	if err := z.Close(); err != nil {
-		return nil, err
-	}
-	return static.NewLayer(out.Bytes(), types.OCILayer), nil
 }

@@ -37,6 +37,7 @@ type Site struct {
 	mu            sync.Mutex
 	contents      map[string][]byte // by /host/path
 	asked         []string
+	packages      map[string][]byte // of Debian, by name
 	fault         func(w http.ResponseWriter, r *http.Request) bool
 }
 
