@@ -65,29 +65,31 @@ it stopped. A server that is off is powered on, with today's payload.
 }
 
 func newScalewayDown(app *forge.App) *cobra.Command {
-	var src forge.Source
-	var dry, yes bool
+	var o forge.DownOptions
+	var yes bool
 	cmd := &cobra.Command{
 		Use:   "scaleway",
 		Short: "Remove everything at Scaleway that carries the cluster's tag, data included",
-		Long: `Down removes servers, volumes, addresses and networks that carry the tag imgforge.cluster=NAME, and nothing else,
-after it has listed them and you have said yes. An address that you reserved yourself stays.
+		Long: `Down removes servers, volumes, published images with their snapshots, addresses and networks that carry the tag
+imgforge.cluster=NAME, and nothing else, after it has listed them and you have said yes. An address that you reserved
+yourself stays, and so does an image that a server without the tag was made from.
 
 ` + credentials,
 		Args: exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			src.In = cmd.InOrStdin()
-			res, err := app.ScalewayDown(cmd.Context(), src, dry, func(found *forge.Servers) (bool, error) {
+			o.Source.In = cmd.InOrStdin()
+			res, err := app.ScalewayDown(cmd.Context(), o, func(found *forge.Servers) (bool, error) {
 				return agreed(cmd, found, yes)
 			})
 			if err != nil {
 				return err
 			}
-			return printServers(cmd.OutOrStdout(), cmd.ErrOrStderr(), res, dry)
+			return printServers(cmd.OutOrStdout(), cmd.ErrOrStderr(), res, o.Dry)
 		},
 	}
-	clusterFlags(cmd, &src)
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "print what would be removed")
+	clusterFlags(cmd, &o.Source)
+	cmd.Flags().BoolVar(&o.Dry, "dry-run", false, "print what would be removed")
+	cmd.Flags().BoolVar(&o.KeepImages, "keep-images", false, "leave published images and their snapshots, for servers that are made anew")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
 }

@@ -64,7 +64,7 @@ func (a *App) ScalewayUp(ctx context.Context, src Source, dry bool) (*Servers, e
 		return nil, err
 	}
 	if dry {
-		return at.preview(ctx, func(o *scaleway.Observed) ([]scaleway.Change, error) { return scaleway.Up(at.cluster, o) })
+		return at.preview(ctx, at.runner.Client.Observe, func(o *scaleway.Observed) ([]scaleway.Change, error) { return scaleway.Up(at.cluster, o) })
 	}
 	seen, err := at.runner.Up(ctx, at.cluster)
 	if err != nil {
@@ -73,9 +73,18 @@ func (a *App) ScalewayUp(ctx context.Context, src Source, dry bool) (*Servers, e
 	return &Servers{Exists: seen.Summary(), Notes: at.notes(seen)}, nil
 }
 
+// DownOptions choose what goes.
+type DownOptions struct {
+	Source Source
+	// KeepImages leaves images and snapshots that were published.
+	KeepImages bool
+	// Dry makes no change.
+	Dry bool
+}
+
 // ScalewayDown removes everything that carries the cluster's tag, once agree says so.
-func (a *App) ScalewayDown(ctx context.Context, src Source, dry bool, agree func(*Servers) (bool, error)) (*Servers, error) {
-	c, err := a.load(src, storeFacts(src.storeDir()))
+func (a *App) ScalewayDown(ctx context.Context, o DownOptions, agree func(*Servers) (bool, error)) (*Servers, error) {
+	c, err := a.load(o.Source, storeFacts(o.Source.storeDir()))
 	if err != nil {
 		return nil, err
 	}
@@ -83,22 +92,33 @@ func (a *App) ScalewayDown(ctx context.Context, src Source, dry bool, agree func
 	if err != nil {
 		return nil, err
 	}
-	found, err := at.preview(ctx, func(o *scaleway.Observed) ([]scaleway.Change, error) { return scaleway.Down(o), nil })
-	if err != nil || dry || len(found.Changes) == 0 {
+	look := at.runner.Client.ObserveAll
+	if o.KeepImages {
+		look = at.runner.Client.Observe
+	}
+	found, err := at.preview(ctx, look, func(o *scaleway.Observed) ([]scaleway.Change, error) { return scaleway.Down(o), nil })
+	if err != nil || o.Dry || len(found.Changes) == 0 {
 		return found, err
 	}
 	if yes, err := agree(found); err != nil || !yes {
 		return found, err
 	}
-	seen, err := at.runner.Down(ctx, at.cluster)
+	seen, err := at.runner.Down(ctx, at.cluster, o.KeepImages)
 	if err != nil {
 		return nil, unfinished(err, "run `imgforge down scaleway` again to go on from here")
 	}
-	return &Servers{Exists: seen.Summary()}, nil
+	out := &Servers{Exists: seen.Summary()}
+	for _, name := range scaleway.Booted(seen) {
+		out.Notes = append(out.Notes, fmt.Sprintf("image %s stays: a server that does not carry the cluster's tag was made from it", name))
+	}
+	return out, nil
 }
 
-func (at *account) preview(ctx context.Context, list func(*scaleway.Observed) ([]scaleway.Change, error)) (*Servers, error) {
-	seen, err := at.runner.Client.Observe(ctx, at.cluster)
+// watch is a look at what exists.
+type watch func(context.Context, *scaleway.Cluster) (*scaleway.Observed, error)
+
+func (at *account) preview(ctx context.Context, look watch, list func(*scaleway.Observed) ([]scaleway.Change, error)) (*Servers, error) {
+	seen, err := look(ctx, at.cluster)
 	if err != nil {
 		return nil, err
 	}

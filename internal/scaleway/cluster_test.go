@@ -140,7 +140,7 @@ func up(t *testing.T, api *fake.API, c *scaleway.Cluster) []string {
 func down(t *testing.T, c *scaleway.Cluster) {
 	t.Helper()
 	var said []string
-	if _, err := runner(t, &said).Down(t.Context(), c); err != nil {
+	if _, err := runner(t, &said).Down(t.Context(), c, false); err != nil {
 		t.Fatalf("%v\n%s", err, strings.Join(said, "\n"))
 	}
 }

@@ -1,6 +1,6 @@
 package scaleway
 
-// Down lists, in order, what removes everything that carries the cluster's tag and
+// Down lists, in order, what removes everything that was seen with the cluster's tag and
 // nothing else.
 func Down(o *Observed) []Change {
 	d := &downward{seen: o}
@@ -11,6 +11,7 @@ func Down(o *Observed) []Change {
 	for _, s := range loose {
 		d.add(DeleteVolume, rootName(s.Node), s.Root)
 	}
+	d.published()
 	for _, ip := range o.IPs {
 		if ip.Ours {
 			d.add(DeleteIP, ip.Address.String(), ip.ID)
@@ -66,4 +67,33 @@ func (d *downward) servers() (loose []Server) {
 		d.add(DeleteServer, s.Name, s.ID)
 	}
 	return loose
+}
+
+// published ends images and then the snapshots that they were made of. An image that a
+// server without the cluster's tag was made from stays, as it does when images are published.
+func (d *downward) published() {
+	kept := map[string]bool{}
+	for _, i := range d.seen.Images {
+		if d.seen.Used[i.ID] {
+			kept[i.Root] = true
+			continue
+		}
+		d.add(DeleteImage, i.Name, i.ID)
+	}
+	for _, s := range d.seen.Snapshots {
+		if !kept[s.ID] {
+			d.add(DeleteSnapshot, s.Name, s.ID)
+		}
+	}
+}
+
+// Booted names images of the cluster that stay, because other servers were made from them.
+func Booted(o *Observed) []string {
+	var out []string
+	for _, i := range o.Images {
+		if o.Used[i.ID] {
+			out = append(out, i.Name)
+		}
+	}
+	return out
 }

@@ -19,6 +19,11 @@ type Observed struct {
 	IPs        []FlexibleIP // tagged ones, and those that the cluster names
 	Volumes    []Volume
 	Servers    []Server
+	// Images and Snapshots are what was published of the cluster, where [Client.ObserveAll]
+	// looked; Used are the IDs of images that servers of nobody's or another cluster were made from.
+	Images    []SeenImage
+	Snapshots []SeenSnapshot
+	Used      map[string]bool
 }
 
 // Network is a private network.
@@ -179,6 +184,8 @@ func (o *Observed) Summary() string {
 		count(n, "server")
 		parts[len(parts)-1] += fmt.Sprintf(" (%d running)", running)
 	}
+	count(len(o.Images), "image")
+	count(len(o.Snapshots), "snapshot")
 	if len(parts) == 0 {
 		return "nothing"
 	}

@@ -18,6 +18,7 @@ import (
 type work struct {
 	*Client
 	cluster *Cluster
+	watch   func(context.Context, *Cluster) (*Observed, error)
 	plan    func(*Observed) ([]Change, error)
 	seen    *Observed
 	made    map[string]bool // IDs

@@ -30,6 +30,10 @@ func (w *work) remove(ctx context.Context, c Change) error {
 		err = w.ipam.ReleaseIP(&ipam.ReleaseIPRequest{Region: w.region, IPID: c.ID}, with)
 	case DeleteNetwork:
 		err = w.vpc.DeletePrivateNetwork(&vpc.DeletePrivateNetworkRequest{Region: w.region, PrivateNetworkID: c.ID}, with)
+	case DeleteImage:
+		err = w.instance.DeleteImage(&instance.DeleteImageRequest{Zone: w.zone, ImageID: c.ID}, with)
+	case DeleteSnapshot:
+		err = w.block.DeleteSnapshot(&block.DeleteSnapshotRequest{Zone: w.zone, SnapshotID: c.ID}, with)
 	default:
 		return stray(c)
 	}
@@ -50,4 +54,6 @@ func (o *Observed) drop(gone map[string]bool) {
 	o.IPs = slices.DeleteFunc(o.IPs, func(x FlexibleIP) bool { return gone[x.ID] })
 	o.Volumes = slices.DeleteFunc(o.Volumes, func(x Volume) bool { return gone[x.ID] })
 	o.Servers = slices.DeleteFunc(o.Servers, func(x Server) bool { return gone[x.ID] })
+	o.Images = slices.DeleteFunc(o.Images, func(x SeenImage) bool { return gone[x.ID] })
+	o.Snapshots = slices.DeleteFunc(o.Snapshots, func(x SeenSnapshot) bool { return gone[x.ID] })
 }

@@ -48,16 +48,21 @@ func (e *Stopped) Unwrap() error { return e.Err }
 
 // Up makes what is wanted exist. It returns what exists in the end.
 func (r *Runner) Up(ctx context.Context, c *Cluster) (*Observed, error) {
-	return r.servers(ctx, c, func(o *Observed) ([]Change, error) { return Up(c, o) })
+	return r.servers(ctx, &work{cluster: c, watch: r.Client.Observe, plan: func(o *Observed) ([]Change, error) { return Up(c, o) }})
 }
 
-// Down removes everything with the cluster's tag.
-func (r *Runner) Down(ctx context.Context, c *Cluster) (*Observed, error) {
-	return r.servers(ctx, c, func(o *Observed) ([]Change, error) { return Down(o), nil })
+// Down removes everything with the cluster's tag, but for images and their snapshots
+// where those are to be kept.
+func (r *Runner) Down(ctx context.Context, c *Cluster, keepImages bool) (*Observed, error) {
+	watch := r.Client.ObserveAll
+	if keepImages {
+		watch = r.Client.Observe
+	}
+	return r.servers(ctx, &work{cluster: c, watch: watch, plan: func(o *Observed) ([]Change, error) { return Down(o), nil }})
 }
 
-func (r *Runner) servers(ctx context.Context, c *Cluster, plan func(*Observed) ([]Change, error)) (*Observed, error) {
-	w := &work{Client: r.Client, cluster: c, plan: plan, made: map[string]bool{}, gone: map[string]bool{}, pause: r.Pause}
+func (r *Runner) servers(ctx context.Context, w *work) (*Observed, error) {
+	w.Client, w.made, w.gone, w.pause = r.Client, map[string]bool{}, map[string]bool{}, r.Pause
 	err := r.run(ctx, w)
 	return w.seen, err
 }
@@ -155,7 +160,7 @@ func stopped(w job, at Change, err error) *Stopped {
 
 // observe looks once and adds what this run knows better than lists do.
 func (w *work) observe(ctx context.Context) error {
-	seen, err := w.Observe(ctx, w.cluster)
+	seen, err := w.watch(ctx, w.cluster)
 	if err != nil {
 		return err
 	}

@@ -123,6 +123,36 @@ func TestDownTakesOnlyItsOwn(t *testing.T) {
 	same(t, api.Inventory(), before)
 }
 
+// Published images go too, unless they are to be kept or somebody else's server was made
+// from them; another cluster's stay.
+func TestDownTakesImages(t *testing.T) {
+	api := shop()
+	serve(t, api)
+	mine, used, other := image(t, "PAYLOAD one"), image(t, "PAYLOAD two"), image(t, "PAYLOAD three")
+	other.Cluster = "sulaco"
+	for _, i := range []*scaleway.Image{mine, used, other} {
+		publish(t, api, i)
+	}
+	before := api.Inventory()
+	up(t, api, shared())
+	var said []string
+	if _, err := runner(t, &said).Down(t.Context(), shared(), true); err != nil {
+		t.Fatal(err)
+	}
+	same(t, api.Inventory(), before)
+	api.BootFrom("bastion", nameOf(used))
+	before = api.Inventory()
+	seen, err := runner(t, &said).Down(t.Context(), shared(), false)
+	if err != nil || !slices.Equal(scaleway.Booted(seen), []string{nameOf(used)}) {
+		t.Errorf("%v %v", seen, err)
+	}
+	gone := linesOf(mine)
+	same(t, api.Inventory(), slices.DeleteFunc(before, func(line string) bool { return slices.Contains(gone, line) }))
+	if m := api.Mistakes(); len(m) > 0 {
+		t.Error(m)
+	}
+}
+
 // A server that somebody deleted is made anew, around what it left.
 func TestReplace(t *testing.T) {
 	api := fake.New()
@@ -140,27 +170,34 @@ func TestReplace(t *testing.T) {
 
 // Every call of a run goes wrong in every way, one at a time.
 func TestEveryCallGoesWrong(t *testing.T) {
-	clean := fake.New()
+	clean, published := shop(), image(t, "PAYLOAD one")
 	serve(t, clean)
+	publish(t, clean, published)
+	before := clean.Calls()
 	want := up(t, clean, shared())
 	ups := clean.Calls()
 	down(t, shared())
 	downs := clean.Calls() - ups
+	ups -= before
 	for name, fault := range fake.Faults() {
 		t.Run(name, func(t *testing.T) {
 			all := newRuns(t)
 			for n := 1; n <= max(ups, downs); n++ {
-				api := fake.New()
-				api.Lag = n % 3
-				all.begin(api, fault, fmt.Sprintf("call %d", n), func(c *scaleway.Client) error { return failOne(t.Context(), api, c, n, fault, want) })
+				api := shop()
+				all.begin(api, fault, fmt.Sprintf("call %d", n), func(c *scaleway.Client) error { return failOne(t.Context(), api, c, n, fault, published, want) })
 			}
 			all.wait()
 		})
 	}
 }
 
-// failOne lets call n of up go wrong, and call n of down.
-func failOne(ctx context.Context, api *fake.API, client *scaleway.Client, n int, fault fake.Fault, want []string) error {
+// failOne lets call n of up go wrong, and call n of down, which takes the published image too.
+func failOne(ctx context.Context, api *fake.API, client *scaleway.Client, n int, fault fake.Fault, published *scaleway.Image, want []string) error {
+	var said []string
+	if _, err := process(client, &said).Publish(ctx, published); err != nil {
+		return err
+	}
+	api.Lag = n % 3
 	first := api.Calls()
 	api.Fault = func(call int, _ *http.Request) fake.Fault {
 		if call-first == n {
@@ -168,7 +205,6 @@ func failOne(ctx context.Context, api *fake.API, client *scaleway.Client, n int,
 		}
 		return fake.None
 	}
-	var said []string
 	if _, err := process(client, &said).Up(ctx, shared()); err != nil {
 		return fmt.Errorf("%w\n%s", err, strings.Join(said, "\n"))
 	}
@@ -179,7 +215,7 @@ func failOne(ctx context.Context, api *fake.API, client *scaleway.Client, n int,
 		return fmt.Errorf("up: %w", err)
 	}
 	first = api.Calls()
-	if _, err := process(client, &said).Down(ctx, shared()); err != nil {
+	if _, err := process(client, &said).Down(ctx, shared(), false); err != nil {
 		return fmt.Errorf("%w\n%s", err, strings.Join(said, "\n"))
 	}
 	return differs(api.Inventory(), nil)
