@@ -73,6 +73,9 @@ type master struct {
 	http    *http.Client
 	bucket  *Bucket // nil without one
 	last    string  // what was reported last
+	// patience and largest are those of [lockWait] and [mostBytes], but for tests.
+	patience time.Duration
+	largest  int64
 }
 
 // load reads what a master knows of snapshots.
@@ -92,7 +95,7 @@ func load(o Options) (*master, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read what the cluster is: %w", err)
 	}
-	m := &master{o: o, name: me.Node, address: me.Address, cluster: c, plan: Plan(c)}
+	m := &master{o: o, name: me.Node, address: me.Address, cluster: c, plan: Plan(c), patience: lockWait, largest: mostBytes}
 	for _, n := range c.Nodes {
 		if n.Role == "master" && n.Name != me.Node {
 			m.others = append(m.others, n.Address)
@@ -158,8 +161,12 @@ func List(folder string) ([]form.Name, error) {
 	return out, nil
 }
 
+// lockWait is how long one waits for another process that writes snapshots here, before
+// it says so: somebody who waits for a command, or a service whose turn comes again.
+const lockWait = 20 * time.Minute
+
 // lock lets one process at a time write snapshots here: the service, or one by hand.
-func (m *master) lock() (unlock func(), err error) {
+func (m *master) lock(ctx context.Context) (unlock func(), err error) {
 	path := filepath.Join(m.o.Root, lockPath)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
@@ -168,11 +175,24 @@ func (m *master) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("wait for another snapshot to end: %w", err)
+	ctx, cancel := context.WithTimeoutCause(ctx, m.patience, fmt.Errorf("%s is held by another process for more than %s", lockPath, m.patience))
+	defer cancel()
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("wait for another snapshot to end: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("wait for another snapshot to end: %w", context.Cause(ctx))
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
-	return func() { f.Close() }, nil
 }
 
 // codeOf is the code of a failure on this machine: a full disk has one of its own.

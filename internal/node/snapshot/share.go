@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	form "github.com/imgforge/imgforge/internal/snapshot"
@@ -81,7 +82,7 @@ func (m *master) copyNewest(ctx context.Context) error {
 	if from == "" {
 		return nil
 	}
-	unlock, err := m.lock()
+	unlock, err := m.lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -93,11 +94,43 @@ func (m *master) copyNewest(ctx context.Context) error {
 		return fmt.Errorf("copy a snapshot: %w", err)
 	}
 	defer resp.Body.Close()
-	err = m.keep(newest, func(f *os.File) error { _, err := io.Copy(f, resp.Body); return err })
+	if err := m.room(resp.ContentLength); err != nil {
+		return err
+	}
+	err = m.keep(newest, func(f *os.File) error {
+		// Whoever sends more than anybody keeps must not fill the disk that etcd writes to.
+		n, err := io.Copy(f, io.LimitReader(resp.Body, m.largest+1))
+		if err == nil && n > m.largest {
+			err = fmt.Errorf("%s is larger than %d bytes", newest, m.largest)
+		}
+		return err
+	})
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// spare is what a copy leaves free on its disk, in bytes: nodes run on, and a write-ahead
+// log of etcd, which grows by 64 MB at a time, may lie there too.
+const spare = 256 << 20
+
+// room refuses to begin a copy of so many bytes for which the disk has no room.
+func (m *master) room(bytes int64) error {
+	if bytes > m.largest {
+		return fmt.Errorf("copy a snapshot: %d bytes are more than the %d that one may have", bytes, m.largest)
+	}
+	if err := os.MkdirAll(m.folder(), 0o700); err != nil {
+		return err
+	}
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(m.folder(), &disk); err != nil {
+		return fmt.Errorf("look at the disk of %s: %w", Folder, err)
+	}
+	if free := int64(disk.Bavail) * int64(disk.Bsize); bytes > free-spare {
+		return fmt.Errorf("copy a snapshot of %d bytes to %s: %w: %d bytes are free, of which %d stay so", bytes, Folder, syscall.ENOSPC, free, spare)
+	}
+	return nil
 }
 
 // drift is how far masters' clocks may differ before a snapshot counts as one of the

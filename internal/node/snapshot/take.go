@@ -90,10 +90,14 @@ func (m *master) stream(ctx context.Context, to io.Writer) error {
 // most is how long a snapshot may take: eight gigabytes over a slow disk.
 const most = time.Hour
 
+// mostBytes is the size of a sealed snapshot that nobody goes beyond: etcd advises against
+// databases of more than 8 GiB, and sealing adds 16 bytes to every 64 KiB.
+const mostBytes = 9 << 30
+
 // take writes a snapshot. It appears whole and checked, or not at all, and nothing of
 // it is ever in the clear on a disk.
 func (m *master) take(ctx context.Context) (n form.Name, err error) {
-	unlock, err := m.lock()
+	unlock, err := m.lock(ctx)
 	if err != nil {
 		return n, err
 	}
