@@ -28,6 +28,9 @@ func RunFaults(ctx context.Context, c Config, topology Topology, o FaultOptions,
 	}
 	// Those that may leave their cluster broken come after those that share one.
 	slices.SortStableFunc(s.rest, func(a, b Fault) int { return order(a.Fresh) - order(b.Fresh) })
+	if topology.Row != nil {
+		return s.play(ctx)
+	}
 	for len(s.rest) > 0 && ctx.Err() == nil {
 		if err := s.cluster(ctx); err != nil {
 			out.Error = err.Error()
@@ -55,6 +58,32 @@ type series struct {
 	save     func() error
 }
 
+// play shows the row of a topology that is a row by itself.
+func (s *series) play(ctx context.Context) error {
+	if len(s.rest) == 0 {
+		return s.out.failedRows()
+	}
+	f, took := s.rest[0], s.out.Seconds
+	begun := time.Now().UTC()
+	seen, err := Run(ctx, s.config, s.topology)
+	if ctx.Err() != nil {
+		return ctx.Err() // it was interrupted, and shows nothing
+	}
+	row := &FaultRow{}
+	if len(seen.Faults) > 0 {
+		row = seen.Faults[0]
+	}
+	s.row(f, row).At = begun
+	row.Passed, row.Seconds = err == nil, seen.Seconds
+	if err != nil {
+		row.Error = err.Error()
+	}
+	*s.out = *seen
+	s.out.Seconds = took // the caller adds what it took now
+	s.out.keep(row, s.all)
+	return errors.Join(s.out.failedRows(), s.save())
+}
+
 // cluster boots a cluster and shows rows on it until there are none, or it is not
 // what it was. An error says that no cluster could be booted, or none taken down.
 func (s *series) cluster(ctx context.Context) (err error) {
@@ -66,7 +95,13 @@ func (s *series) cluster(ctx context.Context) (err error) {
 	}
 	t := &Trial{Lab: l, Topology: s.topology, result: &Outcome{Topology: s.topology.Name}}
 	before := len(s.rest)
-	r, err := t.ring(ctx, s)
+	var r *ring
+	if s.rest[0].Bucket {
+		t.bucket, err = l.newBucket()
+	}
+	if err == nil {
+		r, err = t.ring(ctx, s)
+	}
 	if err == nil && r != nil {
 		s.bouts(ctx, r)
 	}
@@ -103,6 +138,11 @@ func (t *Trial) ring(ctx context.Context, s *series) (*ring, error) {
 	}
 	if err := t.Containers(ctx); err != nil {
 		return nil, err
+	}
+	if t.bucket != nil {
+		if err := t.bucket.serve(ctx, t.wire); err != nil {
+			return nil, err
+		}
 	}
 	for _, name := range t.existing() {
 		made, _ := t.Plan.Node(name)

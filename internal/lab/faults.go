@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"time"
 
 	"github.com/imgforge/imgforge/internal/plan"
 	"github.com/imgforge/imgforge/internal/spec"
@@ -20,6 +21,10 @@ type Fault struct {
 	Serves bool
 	// Fresh asks for a cluster of its own, which it may leave broken.
 	Fresh bool
+	// Bucket asks for a cluster whose snapshots go into a bucket too. Such a row is Fresh.
+	Bucket bool
+	// Within bounds Do where that needs longer than most; 0: boundFault.
+	Within time.Duration
 	// Unable says why the row cannot be shown here; "" when it can. Nil: it can. It is
 	// asked before anything is booted, of a trial that has a plan and no nodes.
 	Unable func(*Trial) string
@@ -71,7 +76,7 @@ func matches(pattern string, f Fault) bool {
 // Check refuses patterns that are malformed, or match no row of the topologies.
 func (o FaultOptions) Check(topologies []Topology) error {
 	for _, t := range topologies {
-		if t.Payload == nil {
+		if !t.faulty() {
 			return fmt.Errorf("faults are shown on %v, not on %s", faultTopologies(), t.Name)
 		}
 	}
@@ -105,15 +110,21 @@ func faultTopologies() (names []string) {
 // FaultTopologies lists the topologies that faults are shown on.
 func FaultTopologies() (list []Topology) {
 	for _, t := range Topologies() {
-		if t.Payload != nil {
+		if t.faulty() {
 			list = append(list, t)
 		}
 	}
 	return list
 }
 
+// faulty tells whether a topology has rows in the table.
+func (t Topology) faulty() bool { return t.Payload != nil || t.Row != nil }
+
 // Faults lists the rows of a topology, from its cluster file alone.
 func (t Topology) Faults() ([]Fault, error) {
+	if t.Row != nil {
+		return []Fault{*t.Row}, nil
+	}
 	c, _, problems := spec.Parse(t.Name+".yaml", []byte(t.Cluster))
 	if problems.Errors() > 0 {
 		return nil, fmt.Errorf("topology %s: %v", t.Name, problems.Problems)

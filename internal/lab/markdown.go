@@ -44,17 +44,22 @@ func (m *markdown) outcome(o *Outcome) {
 		m.linef("**It ended early**: %s\n", cell(o.Error))
 	}
 	m.linef("<details><summary>The cluster file</summary>\n\n```yaml imgforge\n%s\n```\n</details>\n", strings.TrimRight(o.Cluster, "\n"))
+	m.checks(o)
+	m.peer(o.Peer)
+	for _, phase := range phases(o) {
+		m.phase(o, phase)
+	}
+	m.linef("")
+}
+
+// checks is the table of the checks that were made.
+func (m *markdown) checks(o *Outcome) {
 	if len(o.Checks) > 0 {
 		m.linef("| check | holds | evidence |\n|---|---|---|")
 	}
 	for _, c := range o.Checks {
 		m.linef("| %s | %s | %s |", cell(c.Name), map[bool]string{true: "yes", false: "**no**"}[c.Passed], cell(c.Evidence))
 	}
-	m.peer(o.Peer)
-	for _, phase := range phases(o) {
-		m.phase(o, phase)
-	}
-	m.linef("")
 }
 
 // phases lists the parts of a trial in which something was reached, in order.

@@ -36,6 +36,8 @@ type Topology struct {
 	// Payload names what a node boots, in the folder that was built. A topology that
 	// has it is one that faults are shown on.
 	Payload func(plan.Node) string
+	// Row is what Play shows, where that is a row of the table of faults by itself.
+	Row *Fault
 }
 
 // rolePayload is the payload of all nodes of a role, nodePayload that of one node.

@@ -31,8 +31,9 @@ type Trial struct {
 	result *Outcome
 	phase  string
 
-	fixture        // of trials whose nodes are containers
-	machines []*VM // of others
+	fixture          // of trials whose nodes are containers
+	machines []*VM   // of others
+	bucket   *bucket // of trials whose snapshots go into one
 }
 
 // build makes the topology's cluster, where it is not one that was built before.
@@ -56,8 +57,12 @@ func (t *Trial) buildBy(ctx context.Context, clock func() time.Time, folder stri
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return nil, err
 	}
+	text := t.Topology.Cluster
+	if t.bucket != nil {
+		text += t.bucket.settings()
+	}
 	file := filepath.Join(dir, "cluster.yaml")
-	if err := os.WriteFile(file, []byte(t.Topology.Cluster), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
 	b := &Built{Source: forge.Source{File: file, Store: filepath.Join(dir, "store")}, Out: filepath.Join(dir, "out")}
@@ -66,6 +71,13 @@ func (t *Trial) buildBy(ctx context.Context, clock func() time.Time, folder stri
 	}}
 	if _, err := b.App.PKIInit(ctx, b.Source); err != nil {
 		return nil, err
+	}
+	if t.bucket != nil {
+		for name, value := range t.bucket.secrets() {
+			if _, err := b.App.SecretSet(ctx, b.Source, name, []byte(value)); err != nil {
+				return nil, err
+			}
+		}
 	}
 	_, err := b.App.Build(ctx, forge.BuildOptions{Source: b.Source, Out: b.Out})
 	return b, err

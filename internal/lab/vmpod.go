@@ -91,10 +91,18 @@ func (v *VM) runPod(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("machine %s: %s: %w", v.Name, path, err)
 	}
-	for _, c := range commands {
-		if _, err := v.Run(ctx, c...); err != nil {
-			return err
+	_, err = v.Run(ctx, "sh", "-ec", script(commands)) // at once: each look inside costs an emulated machine seconds
+	return err
+}
+
+// script is commands for a shell, one per line.
+func script(commands [][]string) string {
+	var b strings.Builder
+	for _, command := range commands {
+		for _, word := range command {
+			b.WriteString("'" + strings.ReplaceAll(word, "'", `'\''`) + "' ")
 		}
+		b.WriteByte('\n')
 	}
-	return nil
+	return b.String()
 }

@@ -82,8 +82,11 @@ func (t *Trial) smallMachines(ctx context.Context, system System, wire *Switch, 
 			return nil, err
 		}
 		address := t.below(name)
-		v, err := t.power(ctx, MachineOptions{Name: name, System: system, Payload: t.secret("roles/master.ign"), Cores: 1, MiB: 1536, Networks: [][]string{{port}}, Ahead: ahead[name],
-			Arguments: append(SmallArguments(), "imgforge.node="+name, fmt.Sprintf("ip=%s:::255.255.255.0::eth0:off", address.Addr()))})
+		arguments := append(SmallArguments(), "imgforge.node="+name, fmt.Sprintf("ip=%s:::255.255.255.0::eth0:off", address.Addr()))
+		if ahead != nil {
+			arguments = append(arguments, "systemd.wants=imgforge-time.service") // which the kubelet would start too
+		}
+		v, err := t.power(ctx, MachineOptions{Name: name, System: system, Payload: t.secret("roles/master.ign"), Cores: 1, MiB: 1536, Networks: [][]string{{port}}, Ahead: ahead[name], Arguments: arguments})
 		if err != nil {
 			return nil, err
 		}

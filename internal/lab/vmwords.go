@@ -74,8 +74,18 @@ func (v *VM) words(ctx context.Context) (words []Word, err error) {
 			return words, fmt.Errorf("machine %s: its steps: %w", v.Name, err)
 		}
 		words = append(words, Word{Node: v.Name, Step: said.Step, State: said.State, Code: said.Code, Text: said.Text,
-			Seconds: said.Since.Sub(v.PoweredOn).Seconds()})
+			Seconds: v.after(said.Since).Seconds()})
 	}
+}
+
+// after is how long after the power-on something was said, by a clock of the machine
+// that may have been off then.
+func (v *VM) after(said time.Time) time.Duration {
+	d := said.Sub(v.PoweredOn)
+	if d < 0 || d > time.Since(v.PoweredOn) {
+		d -= v.made.Ahead
+	}
+	return d
 }
 
 // keepJournal saves the end of the boot's journal, beside the console.
