@@ -9,17 +9,19 @@ import (
 	"github.com/imgforge/imgforge/internal/node/step"
 )
 
-// Late says so when somebody sets the clock after Run went on without: a warning whose
-// cause is gone must not stay in the status. It returns nil when ctx ends.
+// Late says so when somebody sets the clock after Run went on without, which another
+// process may do long after Late began: a warning whose cause is gone must not stay in
+// the status. It returns nil when ctx ends.
 func Late(ctx context.Context, o Options) error {
 	o.Root, o.Pace = cmp.Or(o.Root, "/"), cmp.Or(o.Pace, 10*time.Second)
 	if o.Kernel == nil {
 		o.Kernel = kernelSynced
 	}
-	for o.unset() {
-		if by := o.syncedBy(); by != "" {
-			o.Report.Done(step.Time, "the clock is set ("+by+"), which came after the kubelet began")
-			break
+	for {
+		if o.unset() {
+			if by := o.syncedBy(); by != "" {
+				o.Report.Done(step.Time, "the clock is set ("+by+"), which came after the kubelet began")
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -27,8 +29,6 @@ func Late(ctx context.Context, o Options) error {
 		case <-time.After(o.Pace):
 		}
 	}
-	<-ctx.Done()
-	return nil
 }
 
 // unset tells whether the step's last word is that nobody has set the clock. What

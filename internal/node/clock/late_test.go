@@ -2,10 +2,12 @@ package clock
 
 import (
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/node/step"
 )
 
@@ -36,5 +38,24 @@ func TestClockThatIsSetLate(t *testing.T) {
 	cancel()
 	if err := Late(ctx, Options{Root: c.root, Report: &step.Log{Root: c.root, Stderr: c, Now: time.Now}}); err != nil || len(c.lines) != said {
 		t.Errorf("%v, said %q", err, c.lines[said:])
+	}
+}
+
+// The helper runs before the step gives up waiting: what the step says later ends too.
+func TestClockThatIsUnsetLater(t *testing.T) {
+	c := newClocked(t, within())
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	other := &step.Log{Root: c.root, Stderr: io.Discard, Now: time.Now}
+	other.Waiting(step.Time, "for a time server")
+	said := time.AfterFunc(20*time.Millisecond, func() { other.Failed(bootcode.Fail(bootcode.TimeUnset, "")) })
+	defer said.Stop()
+	c.says = func(string) { cancel() }
+	log := &step.Log{Root: c.root, Stderr: c, Now: time.Now}
+	if err := Late(ctx, Options{Root: c.root, Report: log, Pace: time.Millisecond, Kernel: func() bool { return true }}); err != nil {
+		t.Error(err)
+	}
+	if len(c.lines) != 1 || !strings.HasPrefix(c.last(), "imgforge: step time done: ") {
+		t.Errorf("said %q", c.lines)
 	}
 }

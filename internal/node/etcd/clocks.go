@@ -19,7 +19,7 @@ import (
 type clocks struct {
 	mu    sync.Mutex
 	ahead map[string]time.Duration // of this node's clock, by name
-	said  bool
+	asked bool                     // somebody has answered
 }
 
 // clockLeeway is by how much a token may be made in the future for an API server
@@ -35,6 +35,7 @@ func (c *clocks) heard(name, date string, asked, answered time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asked = true
 	if c.ahead == nil {
 		c.ahead = map[string]time.Duration{}
 	}
@@ -54,11 +55,15 @@ func (c *clocks) heard(name, date string, asked, answered time.Time) {
 // any more. It says nothing while the step of the clock itself still waits for a time
 // server, and would say something else after it.
 func (c *clocks) report(root string, to step.Reporter) {
+	var last step.Record
 	records, _ := step.Read(root) // what cannot be read has not been said
 	for _, r := range records {
-		if r.Step == step.Time && r.State == step.Waiting {
-			return
+		if r.Step == step.Time {
+			last = r
 		}
+	}
+	if last.State == step.Waiting {
+		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -76,10 +81,8 @@ func (c *clocks) report(root string, to step.Reporter) {
 	}
 	switch {
 	case differ != nil:
-		c.said = true
 		to.Failed(bootcode.Fail(bootcode.ClockDiffers, "%s", strings.Join(differ, "\n")))
-	case c.said:
-		c.said = false
+	case c.asked && last.Code == bootcode.ClockDiffers: // perhaps said by an earlier run
 		to.Done(step.Time, "the clock agrees with those of the other masters")
 	}
 }
