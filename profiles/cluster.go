@@ -14,7 +14,8 @@ func sharedCluster(s *shared) error {
 	c := artifact.ClusterFile{
 		Cluster: p.Cluster, Role: s.role.Name, Kubernetes: p.Kubernetes.Version,
 		EndpointURL: p.Endpoint.URL, APIServerPort: p.Endpoint.APIServerPort, Timezone: p.Settings.Timezone, Provider: p.Platform.Provider,
-		Etcd: artifact.ClusterEtcd{Token: p.Etcd.Token, Founded: p.Etcd.Founded, RestoreFrom: p.Etcd.RestoreFrom, Founders: p.Etcd.Founders},
+		KeepUserData: p.Platform.Scaleway != nil && p.Platform.Scaleway.KeepUserData,
+		Etcd:         artifact.ClusterEtcd{Token: p.Etcd.Token, Founded: p.Etcd.Founded, RestoreFrom: p.Etcd.RestoreFrom, Founders: p.Etcd.Founders},
 	}
 	if s.isMaster() {
 		sharedSnapshots(s, &c.Etcd)

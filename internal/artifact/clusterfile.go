@@ -24,6 +24,8 @@ type ClusterFile struct {
 	Timezone string `json:"timezone,omitempty"`
 	// Provider is where the machine runs, for what only its metadata service knows.
 	Provider string `json:"provider"`
+	// KeepUserData leaves user-data there, where the helper could delete it.
+	KeepUserData bool `json:"keepUserData,omitempty"`
 }
 
 // ClusterEtcd is what decides the membership.

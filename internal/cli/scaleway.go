@@ -38,8 +38,7 @@ const credentials = `Credentials and project come from SCW_ACCESS_KEY, SCW_SECRE
 profile of Scaleway's own configuration file.`
 
 func newScalewayUp(app *forge.App) *cobra.Command {
-	var src forge.Source
-	var dry bool
+	var o forge.UpOptions
 	cmd := &cobra.Command{
 		Use:   "scaleway",
 		Short: "Make what is missing of a cluster at Scaleway",
@@ -48,19 +47,23 @@ security groups, the masters' placement group, the proxies' flexible IP, volumes
 the payload of their own node as user-data, and are powered on when all are whole. After any interruption it goes on where
 it stopped. A server that is off is powered on, with today's payload.
 
+Nodes delete their own user-data at the provider once they are Ready. With --kubeconfig, up asks the cluster which nodes
+are, and deletes what they could not; it deletes nothing of a server that was made after its node became Ready.
+
 ` + credentials,
 		Args: exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			src.In = cmd.InOrStdin()
-			res, err := app.ScalewayUp(cmd.Context(), src, dry)
+			o.Source.In = cmd.InOrStdin()
+			res, err := app.ScalewayUp(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			return printServers(cmd.OutOrStdout(), cmd.ErrOrStderr(), res, dry)
+			return printServers(cmd.OutOrStdout(), cmd.ErrOrStderr(), res, o.Dry)
 		},
 	}
-	clusterFlags(cmd, &src)
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the changes and make none")
+	clusterFlags(cmd, &o.Source)
+	cmd.Flags().BoolVar(&o.Dry, "dry-run", false, "print the changes and make none")
+	cmd.Flags().StringVar(&o.Kubeconfig, "kubeconfig", "", "ask the cluster of this kubeconfig, and delete the user-data of nodes that are Ready")
 	return cmd
 }
 

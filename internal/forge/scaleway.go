@@ -53,9 +53,18 @@ func pause(ctx context.Context, n int) error {
 	}
 }
 
+// UpOptions choose what is done besides making what is missing.
+type UpOptions struct {
+	Source Source
+	// Kubeconfig names a file: of nodes that are Ready the user-data goes. "" asks no cluster.
+	Kubeconfig string
+	// Dry makes no change.
+	Dry bool
+}
+
 // ScalewayUp makes servers and all they need exist, or tells what it would do.
-func (a *App) ScalewayUp(ctx context.Context, src Source, dry bool) (*Servers, error) {
-	c, st, err := a.open(src)
+func (a *App) ScalewayUp(ctx context.Context, o UpOptions) (*Servers, error) {
+	c, st, err := a.open(o.Source)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +72,15 @@ func (a *App) ScalewayUp(ctx context.Context, src Source, dry bool) (*Servers, e
 	if err != nil {
 		return nil, err
 	}
-	if dry {
+	if o.Kubeconfig != "" {
+		if c.plan.Platform.Scaleway.KeepUserData {
+			return nil, invalidAt(c, "platform.scaleway.keepUserData", "user-data stays, and --kubeconfig is for deleting it", "leave one of them out")
+		}
+		if at.cluster.Ready, err = readyNodes(ctx, o.Kubeconfig); err != nil {
+			return nil, err
+		}
+	}
+	if o.Dry {
 		return at.preview(ctx, at.runner.Client.Observe, func(o *scaleway.Observed) ([]scaleway.Change, error) { return scaleway.Up(at.cluster, o) })
 	}
 	seen, err := at.runner.Up(ctx, at.cluster)

@@ -60,7 +60,7 @@ roles:
   worker: {count: 2, reserve: 1, type: PRO2-XXS, image: `+fake.ImageID+`}
 `)
 	api := atFake(t)
-	if _, err := app.ScalewayUp(t.Context(), src, false); err != nil {
+	if _, err := app.ScalewayUp(t.Context(), UpOptions{Source: src}); err != nil {
 		t.Fatal(err)
 	}
 	sealed, err := app.Render(context.Background(), RenderOptions{Source: src, Role: "worker", Sealed: true})
@@ -95,7 +95,7 @@ roles:
 	if data, err := payload.Files(api.UserData("master-1")); err != nil || len(data) == 0 {
 		t.Errorf("master-1 has no image of its own and boots with no payload: %v", err)
 	}
-	if again, err := app.ScalewayUp(t.Context(), src, true); err != nil || len(again.Changes) > 0 {
+	if again, err := app.ScalewayUp(t.Context(), UpOptions{Source: src, Dry: true}); err != nil || len(again.Changes) > 0 {
 		t.Errorf("a second run would change something: %v, %v", again, err)
 	}
 }

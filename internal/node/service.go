@@ -60,7 +60,7 @@ func (s service) do(ctx context.Context, words []string) (err error, known bool)
 // parts are what a node of this role runs.
 func (s service) parts(role string) []part {
 	out := []part{{"watch", s.watch}, {"clock", s.clock}, {"status", s.status}, {"reboot", s.reboot}}
-	if (host{root: s.o.root}).keepsUserData() {
+	if (host{root: s.o.root}).deletesUserData() {
 		out = append(out, part{"userdata", s.userData})
 	}
 	if (host{root: s.o.root}).exists(artifact.PublicIPPath) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/node/step"
 	"github.com/imgforge/imgforge/internal/node/userdata"
@@ -20,8 +21,12 @@ type userData struct {
 	pause   time.Duration // between two looks and two tries
 }
 
-// keepsUserData tells whether the provider keeps user-data that its server can delete.
-func (h host) keepsUserData() bool { return h.provider() == "scaleway" }
+// deletesUserData tells whether the provider keeps user-data that its server can delete,
+// and is to.
+func (h host) deletesUserData() bool {
+	c, err := artifact.ReadClusterFile(h.root)
+	return err == nil && c.Provider == "scaleway" && !c.KeepUserData
+}
 
 // run waits until the node is Ready, deletes, and then has nothing more to do.
 func (u userData) run(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -75,4 +76,20 @@ func userDataText(t *testing.T) string {
 		t.Error(err)
 	}
 	return w.all() + "\n"
+}
+
+// Where the cluster file says that user-data stays, nothing deletes it.
+func TestUserDataStaysWhereItIsToStay(t *testing.T) {
+	for keep, want := range map[bool]bool{false: true, true: false} {
+		m := newMachine(t, "worker-1")
+		text, err := artifact.EncodeClusterFile(artifact.ClusterFile{Cluster: "nostromo", Role: "worker", Provider: "scaleway", KeepUserData: keep})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.write(artifact.ClusterFilePath, string(text))
+		s := newService(options{root: m.root}, &m.stderr)
+		if got := slices.Contains(partNames(s.parts("worker")), "userdata"); got != want {
+			t.Errorf("keepUserData %v: it is deleted: %v", keep, got)
+		}
+	}
 }

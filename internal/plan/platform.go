@@ -44,7 +44,9 @@ type Scaleway struct {
 	RootSize int    `json:"rootSize"`
 	// PublicIPKeyRef names the secret with which proxies move their role's address.
 	PublicIPKeyRef string `json:"publicIPKeyRef,omitempty"`
-	DataSize       int    `json:"dataSize"`
+	// KeepUserData leaves user-data at the provider.
+	KeepUserData bool `json:"keepUserData,omitempty"`
+	DataSize     int  `json:"dataSize"`
 }
 
 // Budget is a provider's limit on user-data.

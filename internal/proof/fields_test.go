@@ -89,6 +89,7 @@ var changes = []change{
 	{path: "platform.scaleway.image", value: "debian_bookworm"},
 	{path: "platform.scaleway.rootSize", value: "30"},
 	{path: "platform.scaleway.dataSize", value: "100"},
+	{path: "platform.scaleway.keepUserData", value: "true"},
 	{path: "platform.scaleway.publicIPKeyRef", value: "registry-password", also: map[string]string{"platform.zone": "fr-par-1"}},
 	{path: "roles.*.count", value: "1"},
 	{path: "roles.*.reserve", value: "4"},

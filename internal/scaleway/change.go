@@ -23,6 +23,7 @@ const (
 	CreateNIC       Kind = "connect to the private network"
 	AttachIP        Kind = "attach flexible IP to"
 	SetUserData     Kind = "set user-data of"
+	DeleteUserData  Kind = "delete user-data of"
 	PowerOn         Kind = "power on"
 	AwaitRunning    Kind = "wait until it runs:"
 

@@ -202,6 +202,11 @@ func (l *looking) servers() error {
 				return err
 			}
 		}
+		if l.cluster.booted(&seen) {
+			if seen.Kept, err = l.keeps(l.ctx, s.ID); err != nil {
+				return err
+			}
+		}
 		l.seen.Servers = append(l.seen.Servers, seen)
 	}
 	return nil
@@ -213,7 +218,22 @@ func seenServer(s *instance.Server) Server {
 	if root := s.Volumes["0"]; root != nil && root.VolumeType == instance.VolumeServerVolumeTypeSbsVolume {
 		out.Root = root.ID
 	}
+	if s.CreationDate != nil {
+		out.Made = *s.CreationDate
+	}
 	return out
+}
+
+// keeps tells whether a server has user-data, without reading it.
+func (c *Client) keeps(ctx context.Context, server string) (bool, error) {
+	res, err := c.instance.ListServerUserData(&instance.ListServerUserDataRequest{Zone: c.zone, ServerID: server}, scw.WithContext(ctx))
+	if absent(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return slices.Contains(res.UserData, UserDataKey), nil
 }
 
 // userData is the fingerprint of what a server boots from, "" when there is none.

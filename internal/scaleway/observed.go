@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Observed is what exists, as far as it concerns one cluster.
@@ -82,6 +83,9 @@ type Server struct {
 	// UserData is the fingerprint of what the server boots from, looked at only
 	// while it is stopped.
 	UserData string
+	Made     time.Time // zero when the provider does not tell
+	// Kept tells that user-data is still there although the node has booted from it.
+	Kept bool
 }
 
 func (s Server) stopped() bool { return s.State == stateStopped || s.State == stateInPlace }

@@ -46,7 +46,7 @@ func (w *work) perform(ctx context.Context, c Change) error {
 		return w.createVolume(c, with)
 	case AttachIP:
 		return w.attachIP(c, with)
-	case CreateServer, TagRoot, AttachVolume, CreateNIC, SetUserData, PowerOn, PowerOff, AwaitRunning, AwaitStable, AwaitStopped:
+	case CreateServer, TagRoot, AttachVolume, CreateNIC, SetUserData, DeleteUserData, PowerOn, PowerOff, AwaitRunning, AwaitStable, AwaitStopped:
 		return w.performServer(ctx, c)
 	}
 	return w.remove(ctx, c)

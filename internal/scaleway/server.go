@@ -35,6 +35,8 @@ func (w *work) performServer(ctx context.Context, c Change) error {
 		return w.createNIC(s, with)
 	case SetUserData:
 		return w.setUserData(s, with)
+	case DeleteUserData:
+		return w.deleteUserData(s, with)
 	case PowerOn:
 		return w.act(s, instance.ServerActionPoweron, stateStarting, with)
 	case PowerOff:
@@ -135,6 +137,15 @@ func (w *work) setUserData(s *Server, with scw.RequestOption) error {
 		return err
 	}
 	s.UserData = sum(n.UserData)
+	return nil
+}
+
+func (w *work) deleteUserData(s *Server, with scw.RequestOption) error {
+	err := w.instance.DeleteServerUserData(&instance.DeleteServerUserDataRequest{Zone: w.zone, ServerID: s.ID, Key: UserDataKey}, with)
+	if err != nil && !absent(err) {
+		return err
+	}
+	s.Kept = false
 	return nil
 }
 

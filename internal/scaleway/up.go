@@ -157,6 +157,9 @@ func (u *upward) boot(n Node) {
 	s := u.seen.server(n.Name)
 	switch {
 	case s != nil && s.State == stateRunning:
+		if s.Kept && u.cluster.booted(s) {
+			u.add(DeleteUserData, n.Name, n.Name, "its node is Ready")
+		}
 		return
 	case s != nil && s.State == stateStarting:
 		u.waits = append(u.waits, Change{Kind: AwaitRunning, Name: n.Name, Of: n.Name})

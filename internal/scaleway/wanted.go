@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // The tags of everything that belongs to a cluster. A node reads NodeTag of its own
@@ -55,6 +56,9 @@ type Cluster struct {
 	Edge string
 	// EdgeIP is an address that you reserved; the zero value has one made.
 	EdgeIP netip.Addr
+	// Ready tells since when nodes are, as far as the cluster was asked: a server that was
+	// made before that has booted, and its user-data goes.
+	Ready map[string]time.Time
 }
 
 // Group is the security group of a role. It lets in what its rules say and nothing
@@ -103,6 +107,13 @@ func (c *Cluster) node(name string) (Node, bool) {
 		}
 	}
 	return Node{}, false
+}
+
+// booted tells whether a server's node has been Ready since it was made: one of the same
+// name that it replaced may have been so before.
+func (c *Cluster) booted(s *Server) bool {
+	since, ready := c.Ready[s.Node]
+	return ready && s.State == stateRunning && !s.Made.IsZero() && since.After(s.Made)
 }
 
 func (c *Cluster) group(role string) (Group, bool) {

@@ -105,6 +105,7 @@ type Scaleway struct {
 	Image          string `yaml:"image" doc:"Image of new servers: an ID in the zone, or a label of the marketplace." eg:"debian_bookworm"`
 	RootSize       int    `yaml:"rootSize" doc:"Size of each server's root volume, in GB." default:"20" min:"10" max:"10000"`
 	PublicIPKeyRef string `yaml:"publicIPKeyRef" doc:"Name of the secret with the secret key of an API key that may change the project's Instances; proxies, and nobody else, carry it and attach roles.proxy.publicIP to whichever of them VRRP makes master. Left out, the address does not follow." format:"secret" eg:"public-ip-key"`
+	KeepUserData   bool   `yaml:"keepUserData" doc:"Leave user-data at the provider once a node is Ready. Otherwise imgforge-node deletes it then, since it holds the node's keys."`
 	DataSize       int    `yaml:"dataSize" doc:"Size of each data volume (dataDisk of the role or node, and etcd.dataDisk), in GB." default:"50" min:"5" max:"10000"`
 }
 

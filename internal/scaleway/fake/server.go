@@ -83,6 +83,8 @@ func (a *API) createServer(r *http.Request) (any, error) {
 	s := &instance.Server{ID: a.id(), Name: req.Name, Hostname: req.Name, Project: Project, Tags: req.Tags, CommercialType: req.CommercialType,
 		State: instance.ServerStateStopped, Zone: Zone, Volumes: map[string]*instance.VolumeServer{}, PrivateNics: []*instance.PrivateNIC{},
 		DynamicIPRequired: req.DynamicIPRequired == nil || *req.DynamicIPRequired}
+	made := a.date()
+	s.CreationDate = &made
 	s.Image = a.published(*req.Image)
 	if req.SecurityGroup != nil {
 		s.SecurityGroup = &instance.SecurityGroupSummary{ID: *req.SecurityGroup}

@@ -144,11 +144,14 @@ func (a *API) createImage(r *http.Request) (any, error) {
 	}
 	image := &instance.Image{ID: a.id(), Name: req.Name, Arch: req.Arch, Project: Project, Tags: req.Tags, State: instance.ImageStateCreating, Zone: Zone,
 		RootVolume: &instance.VolumeSummary{ID: req.RootVolume, Name: a.snapshots[i].Name, Size: a.snapshots[i].Size, VolumeType: instance.VolumeVolumeTypeSbsSnapshot}}
-	made := time.Date(2026, 1, 1, 0, 0, a.ids, 0, time.UTC)
+	made := a.date()
 	image.CreationDate = &made
 	a.images = append(a.images, image)
 	return map[string]any{"image": image}, nil
 }
+
+// date is later for whatever is made later.
+func (a *API) date() time.Time { return time.Date(2026, 1, 1, 0, 0, a.ids, 0, time.UTC) }
 
 // published is an image that was made here and can be booted from.
 func (a *API) published(id string) *instance.Image {
