@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ func (b *bout) happen(ctx context.Context, f Fault) (whole bool, err error) {
 	}
 	defer b.watch.stop()
 	b.Begun()
-	bounded, cancel := context.WithTimeout(ctx, boundFault)
+	bounded, cancel := context.WithTimeout(ctx, cmp.Or(f.Within, boundFault))
 	b.row.Evidence, err = f.Do(bounded, b)
 	cancel()
 	if ctx.Err() != nil {

@@ -26,12 +26,14 @@ func diskRows(p *plan.Plan) (rows []Fault) {
 		return nil
 	}
 	m := masters[2].Name
-	return []Fault{
-		{Class: classFull, Name: "the disk of etcd on " + m + " is full", Short: true, Serves: true, Do: fullDisk(m)},
-		{Class: classCorrupt, Name: "bytes of etcd's log on " + m + " are flipped", Short: true, Serves: true, Do: flippedLog(m, flipRecord, "a record does not fit its checksum")},
-		{Class: classCorrupt, Name: "a length in etcd's log on " + m + " is flipped", Serves: true, Do: flippedLog(m, flipLength, "no record is of")},
-		{Class: classCorrupt, Name: "pages of etcd's database on " + m + " are overwritten", Short: true, Serves: true, Do: spoiledDatabase(m)},
+	if workers := notReserved(p, plan.Worker); len(workers) > 1 {
+		rows = append(rows, Fault{Class: classFull, Name: "the disk of " + workers[0].Name + " is full", Serves: true, Do: fullWorker(workers[0].Name)})
 	}
+	return append(rows,
+		Fault{Class: classFull, Name: "the disk of etcd on " + m + " is full", Short: true, Serves: true, Do: fullDisk(m)},
+		Fault{Class: classCorrupt, Name: "bytes of etcd's log on " + m + " are flipped", Short: true, Serves: true, Do: flippedLog(m, flipRecord, "a record does not fit its checksum")},
+		Fault{Class: classCorrupt, Name: "a length in etcd's log on " + m + " is flipped", Serves: true, Do: flippedLog(m, flipLength, "no record is of")},
+		Fault{Class: classCorrupt, Name: "pages of etcd's database on " + m + " are overwritten", Short: true, Serves: true, Do: spoiledDatabase(m)})
 }
 
 // smallDisk is what etcd gets in the row about a full one: room for its log, of which

@@ -10,11 +10,13 @@ import (
 func stateRows(p *plan.Plan) []Fault {
 	return slices.Concat(
 		wipeRows(p),
+		absentRows(p),
 		slotRows(p),
 		reserveRows(p),
 		certificateRows(p),
 		rotateRows(p),
 		diskRows(p),
+		rebootRows(p),
 		clockRows(p),
 		lostRows(p),
 		restoreRows(p),
