@@ -21,12 +21,16 @@ import (
 const (
 	// callTimeout bounds one call: who is master may be another one by then.
 	callTimeout = 10 * time.Second
-	maxMetadata = 1 << 20 // bytes
-	// metadataURL tells every server there who it is.
-	metadataURL = "http://169.254.42.42"
+	// metadataTimeout bounds one question to the metadata service, which is near.
+	metadataTimeout = 5 * time.Second
+	maxMetadata     = 1 << 20 // bytes
 	// nodeTag is the server's tag that names its node.
 	nodeTag = "imgforge.node="
 )
+
+// metadataURLs are where every server there is told who it is, asked in this order until
+// one answers: a server may have no IPv4.
+func metadataURLs() []string { return []string{"http://169.254.42.42", "http://[fd00:42::42]"} }
 
 // provider is the one API that the address is moved with.
 type provider struct {
@@ -35,6 +39,8 @@ type provider struct {
 	zone    scw.Zone
 	address string
 	self    string // ID of this server, once known
+	// metadata are the URLs that tell it.
+	metadata []string
 }
 
 // holder is the server that has the address; the zero value: none.
@@ -82,7 +88,7 @@ func newProvider(f artifact.PublicIPFile, url string) (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &provider{api: instance.NewAPI(client), http: patient, zone: zone, address: f.Address}, nil
+	return &provider{api: instance.NewAPI(client), http: patient, zone: zone, address: f.Address, metadata: metadataURLs()}, nil
 }
 
 // whoAmI asks, once, which server this is.
@@ -90,25 +96,40 @@ func (p *provider) whoAmI(ctx context.Context) error {
 	if p.self != "" {
 		return nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, metadataURL+"/conf?format=json", nil)
+	var first error
+	for _, url := range p.metadata {
+		id, err := selfAt(ctx, url)
+		if err == nil {
+			p.self = id
+			return nil
+		}
+		if first == nil {
+			first = err // the others are other ways to the same
+		}
+	}
+	return fmt.Errorf("the metadata service does not tell which server this is: %w", first)
+}
+
+// selfAt asks one address of the metadata service for the ID of this server.
+func selfAt(ctx context.Context, url string) (id string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/conf?format=json", nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	// No proxy: the service knows who asks by where the question comes from.
-	client := &http.Client{Timeout: callTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: metadataTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("the metadata service does not tell which server this is: %w", step.Cause(err, callTimeout))
+		return "", step.Cause(err, metadataTimeout)
 	}
 	defer resp.Body.Close()
 	var conf struct {
 		ID string `json:"id"`
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxMetadata)).Decode(&conf); err != nil || conf.ID == "" {
-		return fmt.Errorf("the metadata service does not tell which server this is: it answers %d", resp.StatusCode)
+		return "", fmt.Errorf("it answers %d", resp.StatusCode)
 	}
-	p.self = conf.ID
-	return nil
+	return conf.ID, nil
 }
 
 // holder is the server that has the address, by its node's name.
