@@ -91,6 +91,37 @@ func timed(f func()) time.Duration {
 	return time.Since(start)
 }
 
+// cost is what some work took: by the clock, and of processors, those of the programs
+// that it started included. On a machine that does other things besides, the latter
+// tells more.
+type cost struct{ wall, cpu time.Duration }
+
+// of adds what f takes.
+func (c *cost) of(f func()) {
+	before := processors()
+	c.wall += timed(f)
+	c.cpu += processors() - before
+}
+
+// report names the ratios of two costs.
+func (c cost) report(b *testing.B, than cost, name string) {
+	b.ReportMetric(c.wall.Seconds()/than.wall.Seconds(), name)
+	b.ReportMetric(c.cpu.Seconds()/than.cpu.Seconds(), name+"-cpu")
+}
+
+// processors is the time of processors that this process and all that it started and
+// waited for have used.
+func processors() time.Duration {
+	var all time.Duration
+	for _, who := range [...]int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var r syscall.Rusage
+		if syscall.Getrusage(who, &r) == nil {
+			all += time.Duration(r.Utime.Nano() + r.Stime.Nano())
+		}
+	}
+	return all
+}
+
 // parallel runs f n times on every core.
 func parallel(b *testing.B, n int, f func() error) {
 	b.Helper()

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/imgforge/imgforge/images/squashfs"
 	"github.com/imgforge/imgforge/images/sysext"
@@ -37,20 +36,20 @@ func BenchmarkSquashfs(b *testing.B) {
 		entries = append(entries, squashfs.Bytes(name, 0o755, data))
 	}
 	ours, theirs := filepath.Join(dir, "ours.raw"), filepath.Join(dir, "theirs.raw")
-	var us, them, lower time.Duration
+	var us, them, lower cost
 	var theirSize float64
 	for b.Loop() {
-		us += timed(func() { pack(b, ours, entries) })
-		lower += timed(func() { mksquash(b, mksquashfs, tree, theirs, "10") })
-		them += timed(func() { mksquash(b, mksquashfs, tree, theirs, "15") })
+		us.of(func() { pack(b, ours, entries) })
+		lower.of(func() { mksquash(b, mksquashfs, tree, theirs, "10") })
+		them.of(func() { mksquash(b, mksquashfs, tree, theirs, "15") })
 		theirSize = size(b, theirs)
 	}
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(us.Seconds()/float64(b.N), "imgforge-s")
-	b.ReportMetric(them.Seconds()/float64(b.N), "mksquashfs-s")
-	b.ReportMetric(us.Seconds()/them.Seconds(), "ratio")
+	b.ReportMetric(us.wall.Seconds()/float64(b.N), "imgforge-s")
+	b.ReportMetric(them.wall.Seconds()/float64(b.N), "mksquashfs-s")
+	us.report(b, them, "ratio")
 	b.ReportMetric(size(b, ours)/theirSize, "size-ratio")
-	b.ReportMetric(us.Seconds()/lower.Seconds(), "ratio-lowest")
+	us.report(b, lower, "ratio-lowest")
 }
 
 func mksquash(b *testing.B, program, tree, path, level string) {
