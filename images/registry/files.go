@@ -2,6 +2,8 @@ package registry
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -114,6 +116,18 @@ func (r *repo) transport(ctx context.Context) (http.RoundTripper, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.ready, err = transport.NewWithContext(ctx, r.place.repo.Registry, auth, base, []string{r.place.repo.Scope(transport.PullScope)})
-	return r.ready, err
+	ready, err := transport.NewWithContext(ctx, r.place.repo.Registry, auth, base, []string{r.place.repo.Scope(transport.PullScope)})
+	if err != nil {
+		return nil, refused(err)
+	}
+	r.ready = ready
+	return r.ready, nil
+}
+
+// refused says what to do about a sign-in that was refused.
+func refused(err error) error {
+	if t, ok := errors.AsType[*transport.Error](err); ok && (t.StatusCode == http.StatusUnauthorized || t.StatusCode == http.StatusForbidden) {
+		return fmt.Errorf("%w: it is not there, or not for you: sign in with `docker login`, or whatever else writes Docker's configuration", err)
+	}
+	return err
 }

@@ -68,7 +68,7 @@ func (c *Client) resolveAt(ctx context.Context, p place, ref name.Reference, arc
 		remote.WithRetryStatusCodes(http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout)}
 	top, err := remote.Get(at(p.repo, ref), options...)
 	if err != nil {
-		return Image{}, err
+		return Image{}, refused(err)
 	}
 	out := Image{Manifest: cache.Digest(top.Digest.String())}
 	if err := c.cache.Put(out.Manifest, top.Manifest); err != nil {

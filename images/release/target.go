@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -130,7 +131,7 @@ func (c *connection) ask(ctx context.Context, method, url string, header http.He
 func (c *connection) answer(req *http.Request, want ...int) (*http.Response, error) {
 	resp, err := c.do(req)
 	if err != nil {
-		return nil, err
+		return nil, unheard(err)
 	}
 	defer resp.Body.Close()
 	for _, status := range want {
@@ -141,6 +142,21 @@ func (c *connection) answer(req *http.Request, want ...int) (*http.Response, err
 	}
 	return resp, refused(resp)
 }
+
+// unheard is a request that the registry did not answer, without the address's query,
+// or a sign-in that was refused.
+func unheard(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		path, _, _ := strings.Cut(u.URL, "?")
+		err = fmt.Errorf("%s %s: %w", u.Op, path, u.Err)
+	}
+	if t, ok := errors.AsType[*transport.Error](err); ok && (t.StatusCode == http.StatusUnauthorized || t.StatusCode == http.StatusForbidden) {
+		return fmt.Errorf("%w: %s", err, signIn)
+	}
+	return err
+}
+
+const signIn = "sign in with `docker login`, or whatever else writes Docker's configuration, as somebody who may write there"
 
 // refusal is an answer that is not the one wanted.
 type refusal struct {
@@ -162,7 +178,7 @@ func refused(resp *http.Response) error {
 	r.text = fmt.Sprintf("the registry answered %s with %s %s", resp.Request.Method, resp.Status, strings.Join(strings.Fields(strings.ToValidUTF8(string(said), "?")), " "))
 	r.text = strings.TrimSpace(r.text)
 	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
-		r.text += ": sign in with `docker login`, or whatever else writes Docker's configuration, as somebody who may write there"
+		r.text += ": " + signIn
 	}
 	return r
 }
