@@ -57,7 +57,10 @@ const master = "master"
 // whose cause lies in another one points there, so that one broken thing has one code.
 func Decide(f Facts) []Word {
 	mesh, images := decideMesh(f), decideImages(f.Images)
-	words := []Word{mesh, images}
+	words := []Word{mesh}
+	if !f.Images.Importing {
+		words = append(words, images)
+	}
 	var control Word
 	if f.Node.Role == master {
 		control = decideParts(f, images)
@@ -155,6 +158,8 @@ func decideImages(i Images) Word {
 	switch {
 	case len(i.NoPrograms) > 0:
 		return final(step.Images, bootcode.ProgramMissing, "%s", lines(i.NoPrograms))
+	case i.Importing:
+		return behind(step.Images, step.Images)
 	case i.Containerd != "":
 		return passing(step.Images, bootcode.ContainerdDown, "containerd", "%s", i.Containerd)
 	case len(i.Missing) > 0:

@@ -21,7 +21,7 @@ func decideKubelet(f Facts, mesh, images, control Word) Word {
 		return leaves
 	case !room.well():
 		return room
-	case !images.well() && (images.Code == bootcode.ContainerdDown || images.Code == bootcode.ProgramMissing):
+	case f.Images.Importing || !images.well() && (images.Code == bootcode.ContainerdDown || images.Code == bootcode.ProgramMissing):
 		return behind(step.Kubelet, step.Images)
 	case f.API.Twin != "" && f.Kubelet.Healthy: // a mesh and an API that fail are of its making
 		return decideTwin(f)

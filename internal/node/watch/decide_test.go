@@ -264,3 +264,19 @@ func TestEveryCodeHasItsText(t *testing.T) {
 		testtool.BootCode(t, c, got, *update)
 	}
 }
+
+// Who imports the images reports it: what is missing until then is no code, and what
+// needs them is behind.
+func TestImportIsNoFailure(t *testing.T) {
+	f := wellNode()
+	f.Images = Images{Importing: true, Containerd: "ctr does not answer", Missing: []string{"x"}, Count: 7}
+	f.Kubelet, f.API, f.Parts = Kubelet{}, API{}, []Part{{Name: "etcd"}, {Name: apiServer}}
+	for _, w := range Decide(f) {
+		if w.Step == step.Images || w.Code != 0 && w.Step == step.Kubelet {
+			t.Errorf("%+v", w)
+		}
+		if w.Step == step.Kubelet && (w.Outcome != Behind || w.Text != "the step images") {
+			t.Errorf("%+v", w)
+		}
+	}
+}

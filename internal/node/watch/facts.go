@@ -61,7 +61,10 @@ type Images struct {
 	NoPrograms []string
 	Containerd string // why it does not answer; empty: it does
 	Missing    []string
-	Count      int // of images that are needed
+	// Importing tells that they are being brought into the store, which keeps containerd
+	// busy. Who does it says how far it is, and what goes wrong.
+	Importing bool
+	Count     int // of images that are needed
 }
 
 // Kubelet is the kubelet's own health.

@@ -35,12 +35,15 @@ func (i *imageLooker) look(ctx context.Context, o Options, mesh string) Images {
 		return i.last
 	}
 	have, err := listImages(ctx, o)
+	if err != nil || slices.ContainsFunc(wanted, func(w wantedImage) bool { return !w.in(have) }) {
+		i.last.Importing = state(ctx, o.Programs, importUnit) == importUnit+" is activating (start)"
+	}
 	if err != nil {
 		i.last.Containerd = brief(err) + after("\n", i.word.of(ctx, o, "containerd.service"))
 		return i.last
 	}
 	for _, w := range wanted {
-		if !slices.Contains(have, artifact.ImageName(w.image)) {
+		if !w.in(have) {
 			i.last.Missing = append(i.last.Missing, w.image+", which "+w.file+" names")
 		}
 	}
@@ -78,6 +81,14 @@ func listImages(ctx context.Context, o Options) ([]string, error) {
 
 // wantedImage is an image and the file that names it.
 type wantedImage struct{ image, file string }
+
+// in tells whether a store that has images of these names has it.
+func (w wantedImage) in(have []string) bool {
+	return slices.Contains(have, artifact.ImageName(w.image))
+}
+
+// importUnit brings the images that came with the machine's image into the store.
+const importUnit = "imgforge-images.service"
 
 // wantedImages are those of the static pods, and of the sandbox that each pod needs.
 func wantedImages(root string) (out []wantedImage) {

@@ -107,6 +107,15 @@ func TestImagesOfRenderedMaster(t *testing.T) {
 	if got := l.look(t.Context(), o, none); !strings.Contains(got.Containerd, "none.sock: no such file") || got.Missing != nil {
 		t.Errorf("%+v", got)
 	}
+	// While the images are brought, that containerd is busy or has not all of them yet is no news.
+	machine.Write(t, root, "/bin/systemctl", "#!/bin/sh\nprintf 'LoadState=loaded\\nActiveState=activating\\nSubState=start\\n'\n", 0o755)
+	if got := l.look(t.Context(), o, none); !got.Importing {
+		t.Errorf("%+v", got)
+	}
+	machine.Write(t, root, "/bin/systemctl", "#!/bin/sh\nprintf 'LoadState=loaded\\nActiveState=active\\nSubState=exited\\n'\n", 0o755)
+	if got := l.look(t.Context(), o, none); got.Importing {
+		t.Errorf("%+v", got)
+	}
 	socket, ctr := containerd(t)
 	o.Containerd = socket
 	images := c.Plan.Images
