@@ -12,7 +12,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 RACE := ./internal/artifact/... ./internal/cli/... ./pki/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build image deps tools test race lint fuzz bench golden repro lab lab-vm lab-broken lab-docs lab-faults lab-faults-full clean
+.PHONY: help build image deps tools test race lint fuzz bench golden repro lab lab-vm lab-baked lab-broken lab-docs lab-faults lab-faults-full clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ lab: build ## Boot whole clusters in containers and judge them (root, Debian); r
 
 lab-vm: build ## Boot nodes in virtual machines, with a kernel of their own (root once, for the disk); report in lab-report-vm/
 	bin/imgforge test --report lab-report-vm --topology vm --topology vm-config-2 --topology vm-wireguard --topology vm-tinc --topology vm-clock
+
+lab-baked: ## Boot a cluster from a sealed disk that imgforge baked, in a machine without a network, twice (root, Debian)
+	IMGFORGE_REQUIRE_TOOLS=1 $(GO) test -tags lab -count=1 -v -timeout 90m -run 'TestBakedCluster$$' ./internal/lab
 
 lab-broken: build ## Boot a broken payload per layer; each must end in the boot code that names it (root, Debian)
 	bin/imgforge test --report lab-report-broken --topology broken
