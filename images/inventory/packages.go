@@ -90,12 +90,6 @@ func dpkg(text []byte, vendor, release string) (out []attest.Component) {
 	return out
 }
 
-// Debian are the packages that a status file of dpkg says are installed. vendor and
-// release are those of [attest.Packaged].
-func Debian(status []byte, vendor, release string) []attest.Component {
-	return dpkg(status, vendor, release)
-}
-
 // apk are the packages of Alpine's kind (apk-tools' installed database: P, V and A).
 func apk(text []byte, vendor, release string) (out []attest.Component) {
 	paragraphs(text, func(p paragraph) {

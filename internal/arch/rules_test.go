@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	// Formats of disks, from the bytes up.
 	"images/sparse":     nil,
 	"images/attest":     nil,
-	"images/inventory":  {"images/attest", "internal/artifact"},
+	"images/inventory":  {"images/attest", "images/ext4", "images/gpt", "images/sparse", "internal/artifact"},
 	"images/gpt":        nil,
 	"images/ext4":       nil,
 	"images/fat":        nil,

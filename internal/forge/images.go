@@ -57,6 +57,7 @@ type imaging struct {
 	helper  []byte
 	scratch string
 	made    []string // disk images, by role or node
+	osBase  string   // the operating system's image, unpacked; "" without one
 	// programs are the extension's that are not from Debian packages.
 	programs []sysext.File
 	// keepalivedDigest is that of the container image that imgforge makes; "" without one.
@@ -240,7 +241,7 @@ func (m *imaging) disks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.finder = artifact.NewFinder(secrets)
+	m.finder, m.osBase = artifact.NewFinder(secrets), base.path
 	for _, t := range m.targets() {
 		if err := m.bake(ctx, t, base); err != nil {
 			return fmt.Errorf("image of %s: %w", t.name(), err)

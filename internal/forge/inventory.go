@@ -1,10 +1,12 @@
 package forge
 
 import (
+	"fmt"
 	"os"
 	"slices"
 
 	"github.com/imgforge/imgforge/images/attest"
+	"github.com/imgforge/imgforge/images/disk"
 	"github.com/imgforge/imgforge/images/inventory"
 	"github.com/imgforge/imgforge/internal/artifact"
 )
@@ -102,4 +104,22 @@ func (m *imaging) imagesInside(l *partsList) error {
 		}
 	}
 	return nil
+}
+
+// baseInside adds the packages of the operating system, of which purl is the image.
+func (m *imaging) baseInside(l *partsList, purl string) error {
+	image, err := disk.Open(m.osBase, m.scratch)
+	if err != nil {
+		return err
+	}
+	defer image.Close()
+	found, ok, err := inventory.Disk(image)
+	for _, c := range found {
+		c.Inside = []string{purl}
+		l.add(c)
+	}
+	if !ok {
+		m.result.Unlisted = append(m.result.Unlisted, fmt.Sprintf("the packages that the image of %s consists of: it is named itself, with its digest", m.plan.OS.Family))
+	}
+	return err
 }

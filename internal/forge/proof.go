@@ -88,7 +88,9 @@ func (m *imaging) components(base string, disks, inExtension, inBundle []string)
 		l.add(c)
 	}
 	if base != "" {
-		l.add(m.baseComponent(base, disks))
+		if err := m.baseInside(l, l.add(m.baseComponent(base, disks))); err != nil {
+			return nil, err
+		}
 	}
 	if err := m.programsInside(l, inExtension); err != nil {
 		return nil, err
