@@ -192,6 +192,17 @@ func (l *Lab) copyStore(ctx context.Context, store, dir string) error {
 	})
 }
 
+// removeReplaced removes a store that no lab uses.
+func (l *Lab) removeReplaced(dir string) error {
+	f, err := l.alone(dir)
+	if f == nil {
+		return err
+	}
+	defer f.Close()
+	l.logf("removing %s, which newer ones replace", dir)
+	return errors.Join(os.RemoveAll(dir), os.Remove(f.Name()))
+}
+
 // prune removes the stores of a kind that were not used for longest. The one
 // that is in use now becomes the newest.
 func (l *Lab) prune(kind, used string) error {
@@ -219,8 +230,7 @@ func (l *Lab) prune(kind, used string) error {
 		if now.Sub(ages[dir]) < storesRest {
 			continue
 		}
-		l.logf("removing %s, which newer ones replace", dir)
-		if err := os.RemoveAll(dir); err != nil {
+		if err := l.removeReplaced(dir); err != nil {
 			return err
 		}
 	}

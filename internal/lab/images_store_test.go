@@ -39,7 +39,7 @@ func TestPruneKeepsTheNewestTwo(t *testing.T) {
 	for i, path := range left {
 		left[i] = filepath.Base(path)
 	}
-	if want := []string{"images-a", "store-a", "store-b", "store-d"}; !slices.Equal(left, want) {
+	if want := []string{"images-a", "store-a", "store-b", "store-d", usedFolder}; !slices.Equal(left, want) {
 		t.Errorf("left are %q, want %q", left, want)
 	}
 }

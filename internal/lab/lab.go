@@ -61,7 +61,7 @@ func New(ctx context.Context, c Config) (*Lab, error) {
 	// Names of namespaces and cgroups are the machine's own: two labs at once must not meet.
 	id := idPrefix + strconv.Itoa(os.Getpid())
 	l := &Lab{Config: c, id: id, work: filepath.Join(c.Cache, id)}
-	if err := l.sweep(ctx); err != nil {
+	if err := errors.Join(l.sweep(ctx), l.upkeep(ctx, time.Now())); err != nil {
 		return nil, err
 	}
 	for _, dir := range []string{l.work, c.Artifacts} {
@@ -104,6 +104,9 @@ func (l *Lab) logf(format string, args ...any) { fmt.Fprintf(l.Log, format+"\n",
 // none. A folder appears whole or not at all.
 func (l *Lab) cached(kind, key string, fill func(dir string) error) (string, error) {
 	dir := filepath.Join(l.Cache, kind+"-"+key)
+	if err := l.use(dir); err != nil {
+		return "", err
+	}
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
