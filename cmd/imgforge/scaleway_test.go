@@ -22,7 +22,9 @@ import (
 // credentials into the environment; `scaleway inventory`, which prints what exists or nothing;
 // `scaleway deny`, after which no more server may be made, until `scaleway allow`;
 // `scaleway deny images`, the same for images; `scaleway stranger NAME`, a server that
-// belongs to nobody; `scaleway disk FILE TEXT`, a qcow2 with a text in it; and
+// belongs to nobody; `scaleway bad-day`, after which some calls go wrong; `scaleway booted FILE`, which collects what servers boot from in a
+// file; `scaleway leaks LOG FILE`, which looks for that, and for the key, in what was printed;
+// `scaleway disk FILE TEXT`, a qcow2 with a text in it; and
 // `scaleway out FOLDER PART TEXT`, an output folder of the cluster tiny with such a disk
 // of role worker in one part, sealed in the public one.
 func fakeScaleway() func(*testscript.TestScript, bool, []string) {
@@ -61,10 +63,59 @@ func fakeScaleway() func(*testscript.TestScript, bool, []string) {
 				}
 				return fake.None
 			}
+		case args[0] == "bad-day":
+			api.Fault = badDay(api.Calls())
+		case args[0] == "booted":
+			collect(ts, api, args[1])
+		case args[0] == "leaks":
+			findLeaks(ts, args[1], args[2])
 		case args[0] == "allow":
 			api.Fault = nil
 		default:
 			ts.Fatalf("scaleway: %q", args)
+		}
+	}
+}
+
+// badDay lets one call go wrong in each way that ends at once, long after one another.
+func badDay(from int) func(int, *http.Request) fake.Fault {
+	faults := [...]fake.Fault{fake.TooMany, fake.BrokenAfter, fake.HalfWritten}
+	return func(n int, _ *http.Request) fake.Fault {
+		if n -= from; n%17 != 0 || n/17 > len(faults) {
+			return fake.None
+		}
+		return faults[n/17-1]
+	}
+}
+
+// collect writes down what all servers boot from.
+func collect(ts *testscript.TestScript, api *fake.API, file string) {
+	var all bytes.Buffer
+	for _, name := range []string{"master-1", "proxy-1", "worker-1"} {
+		all.Write(api.UserData(name))
+	}
+	if all.Len() == 0 {
+		ts.Fatalf("no server has anything to boot from")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(file), all.Bytes(), 0o600))
+}
+
+// findLeaks looks for the key of the account, private keys of any kind, and any piece of
+// what servers boot from. What is looked for is not printed.
+func findLeaks(ts *testscript.TestScript, log, booted string) {
+	printed := []byte(ts.ReadFile(log))
+	if len(printed) < 1000 {
+		ts.Fatalf("%s has %d bytes: that is not all", log, len(printed))
+	}
+	for what, secret := range map[string]string{"the account's key": fake.SecretKey, "a private key": "PRIVATE KEY", "an identity": "AGE-SECRET-KEY-", "a disk": "KEYS-"} {
+		if bytes.Contains(printed, []byte(secret)) {
+			ts.Fatalf("%s holds %s", log, what)
+		}
+	}
+	const piece = 32
+	for rest := []byte(ts.ReadFile(booted)); len(rest) >= piece; rest = rest[piece:] {
+		if bytes.Contains(printed, rest[:piece]) {
+			ts.Fatalf("%s holds a piece of what a server boots from", log)
 		}
 	}
 }
