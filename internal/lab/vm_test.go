@@ -43,6 +43,24 @@ func TestPathsWithCommas(t *testing.T) {
 	}
 }
 
+// A disk that boots by itself gets neither kernel nor payload nor, when none is named, a
+// network; what is attached besides is.
+func TestDiskBootsByItself(t *testing.T) {
+	v := &VM{Name: "a", made: MachineOptions{Disk: "/baked.raw", Devices: []string{"-fw_cfg", "name=opt/x,file=/y"}}, dir: "/disks"}
+	args := v.arguments()
+	for _, never := range []string{"-kernel", "-initrd", "-append", "-netdev"} {
+		if slices.Contains(args, never) {
+			t.Errorf("qemu is started with %s: %q", never, args)
+		}
+	}
+	line := strings.Join(args, " ")
+	for _, want := range []string{"-nic none", "-fw_cfg name=opt/x,file=/y", "file=/disks/disk.qcow2,if=virtio", "name=imgforge.lab"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("qemu is started with %s, want %s in it", line, want)
+		}
+	}
+}
+
 // The disk file of one machine is no other's, and neither is its hardware address.
 func TestHardwareAddresses(t *testing.T) {
 	seen := map[string]string{}
