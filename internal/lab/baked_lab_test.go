@@ -304,11 +304,18 @@ func (n *baked) checkFirst(t *testing.T, s seen) {
 // checkSecond compares the two boots.
 func (n *baked) checkSecond(t *testing.T, first, second seen) {
 	t.Helper()
-	for _, what := range []string{"extension", "images", "contents", "etc", "machine", "cluster", "ignition", "root", "failed", "sealed slots"} {
+	for _, what := range []string{"extension", "images", "etc", "machine", "cluster", "ignition", "root", "failed", "sealed slots"} {
 		if first[what] != second[what] {
 			path := filepath.Join(n.lab.Artifacts, what+"-differs.txt")
 			must(t, os.WriteFile(path, fmt.Appendf(nil, "%s\n\n=== second boot\n%s\n", first[what], second[what]), 0o600))
 			t.Errorf("the second boot changed %s:\n%s", what, changed(first[what], second[what]))
+		}
+	}
+	// What nobody refers to may go; nothing comes.
+	had := strings.Split(first["contents"], "\n")
+	for line := range strings.SplitSeq(second["contents"], "\n") {
+		if !slices.Contains(had, line) {
+			t.Errorf("the second boot added %s to containerd's contents", line)
 		}
 	}
 	if n.Prints("imgforge: Ignition is done")(t.Context()) == nil {
