@@ -42,6 +42,7 @@ type meshLooker struct {
 	refused []string
 	unit    lastWord
 	habits  habits
+	met     bool // a member has answered: this machine's key is one of the cluster's
 }
 
 func newMeshLooker(o Options, n artifact.NodeFile, c artifact.ClusterFile) meshLooker {

@@ -23,6 +23,7 @@ const journalRest = 10 * time.Second
 // lookTinc looks at the node's own key, at the machines it dials, and at what tincd
 // says of those that fail to prove who they are. tinc 1.0 tells that in its log alone.
 func (m *meshLooker) lookTinc(ctx context.Context, out *Mesh) {
+	m.met = m.met || out.Answered > 0
 	conf := settings(filepath.Join(m.dir, "tinc.conf"))
 	out.OwnKey = m.ownKey(conf)
 	for _, hub := range conf["ConnectTo"] {
@@ -39,7 +40,8 @@ func (m *meshLooker) lookTinc(ctx context.Context, out *Mesh) {
 				h.Where = remote.String()
 			}
 		}
-		if to, err := netip.ParseAddrPort(h.Where); err == nil && m.habits.twin(hub, connection(to), m.o.Now()) {
+		// Who was never let in is sent away again and again for its key, not for a twin.
+		if to, err := netip.ParseAddrPort(h.Where); err == nil && m.met && m.habits.twin(hub, connection(to), m.o.Now()) {
 			out.Twins = append(out.Twins, fmt.Sprintf("the connection to %s at %s is another one again and again, although %s is there", hub, h.Where, hub))
 		}
 		out.Hubs = append(out.Hubs, h)

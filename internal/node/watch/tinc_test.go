@@ -1,10 +1,13 @@
 package watch
 
 import (
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/testtool"
@@ -147,6 +150,48 @@ func TestRefusals(t *testing.T) {
 	} {
 		if got := strings.Join(refusals(strings.Split(log, "\n")), "; "); got != want {
 			t.Errorf("%q: %q, want %q", log, got, want)
+		}
+	}
+}
+
+// A connection that is another one again and again is two machines' when this one was
+// ever let in; before that its key is why it is sent away.
+func TestTincConnectionsThatChange(t *testing.T) {
+	hub, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hub.Close()
+	where := hub.Addr().(*net.TCPAddr)
+	dir := t.TempDir()
+	for path, text := range map[string]string{"tinc.conf": "Name = worker_1\nConnectTo = master_1\n", "hosts/master_1": fmt.Sprintf("Address = 127.0.0.1 %d\n", where.Port)} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, path), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, answered := range []int{0, 1} {
+		m := meshLooker{o: Options{Now: func() time.Time { return noon }, Programs: t.TempDir()}, dir: dir, habits: habits{}}
+		for i := range 2 * tooMany {
+			c, err := net.Dial("tcp", where.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := Mesh{Answered: answered}
+			m.lookTinc(t.Context(), &out)
+			c.Close()
+			if got, want := len(out.Twins) > 0, answered > 0 && i >= tooMany-1; got != want {
+				t.Errorf("answered %d, after %d connections: %q", answered, i+1, out.Twins)
+			}
+			for range 2 - answered { // lookTinc's own comes when nobody answers
+				a, err := hub.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				a.Close()
+			}
 		}
 	}
 }
