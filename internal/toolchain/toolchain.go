@@ -16,7 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"syscall"
+	"time"
 )
 
 // Path returns the path of a program by its usual name. One that is pinned is
@@ -62,7 +62,7 @@ func built(ctx context.Context, root, name string, p pin) (string, error) {
 	}
 	dir := filepath.Join(cache, "imgforge", "tools", key)
 	path := filepath.Join(dir, name)
-	if present(path) {
+	if present(path) && !errors.Is(use(dir, time.Now()), fs.ErrNotExist) { // a cache that cannot be written to will do
 		return path, nil
 	}
 	unlock, err := lock(dir)
@@ -73,7 +73,10 @@ func built(ctx context.Context, root, name string, p pin) (string, error) {
 	if present(path) {
 		return path, nil
 	}
-	return path, p.build(ctx, source, path, tagsOf(name))
+	if err := p.build(ctx, source, path, tagsOf(name)); err != nil {
+		return "", err
+	}
+	return path, prune(filepath.Dir(dir), time.Now())
 }
 
 // build runs the Go compiler and puts the program in place whole.
@@ -113,28 +116,6 @@ func fingerprint(source string, p pin) (string, error) {
 func present(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
-}
-
-// lock makes dir and waits until no other process builds in it.
-func lock(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
-	}
-	return func() { f.Close() }, nil // closing lets the lock go
 }
 
 // onPath looks in the administrator's folders too, which a plain user's PATH
