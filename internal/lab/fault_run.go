@@ -63,25 +63,27 @@ func (s *series) play(ctx context.Context) error {
 	if len(s.rest) == 0 {
 		return s.out.failedRows()
 	}
-	f, took := s.rest[0], s.out.Seconds
-	begun := time.Now().UTC()
-	seen, err := Run(ctx, s.config, s.topology)
+	took := s.out.Seconds
+	seen, _ := Run(ctx, s.config, s.topology) // the row says what did not hold
 	if ctx.Err() != nil {
 		return ctx.Err() // it was interrupted, and shows nothing
 	}
-	row := &FaultRow{}
-	if len(seen.Faults) > 0 {
-		row = seen.Faults[0]
-	}
-	s.row(f, row).At = begun
-	row.Passed, row.Seconds = err == nil, seen.Seconds
-	if err != nil {
-		row.Error = err.Error()
-	}
+	seen.Faults[0].Commit = s.commit
 	*s.out = *seen
 	s.out.Seconds = took // the caller adds what it took now
-	s.out.keep(row, s.all)
 	return errors.Join(s.out.failedRows(), s.save())
+}
+
+// rowOf makes a row of an outcome, with what the play has noted in it.
+func (o *Outcome) rowOf(f Fault, err error) {
+	if len(o.Faults) == 0 {
+		o.Faults = []*FaultRow{{}}
+	}
+	r := o.Faults[0]
+	r.Class, r.Name, r.Short, r.At, r.Seconds, r.Passed = f.Class, f.Name, f.Short, o.Started, o.Seconds, err == nil
+	if err != nil {
+		r.Error = err.Error()
+	}
 }
 
 // cluster boots a cluster and shows rows on it until there are none, or it is not

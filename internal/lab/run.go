@@ -29,7 +29,11 @@ func Run(ctx context.Context, c Config, topology Topology) (_ *Outcome, err erro
 	if err != nil {
 		result.Error = err.Error()
 	}
-	return result, errors.Join(err, result.failed())
+	err = errors.Join(err, result.failed())
+	if topology.Row != nil {
+		result.rowOf(*topology.Row, err)
+	}
+	return result, err
 }
 
 func (t *Trial) play(ctx context.Context) error {

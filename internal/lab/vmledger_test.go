@@ -67,3 +67,18 @@ listening
 		t.Errorf("%q", got)
 	}
 }
+
+// A topology that is a row holds when all of its checks do, and keeps what its play noted.
+func TestRowOfTopology(t *testing.T) {
+	topology := clockVM()
+	o := &Outcome{Topology: topology.Name, Seconds: 9, Faults: []*FaultRow{{Acknowledged: 7}}}
+	o.rowOf(*topology.Row, nil)
+	if r := o.Faults[0]; !r.Passed || r.Acknowledged != 7 || r.Seconds != 9 || r.Name != nameClock || o.failedRows() != nil {
+		t.Errorf("%+v", r)
+	}
+	o = &Outcome{Checks: []Result{{Name: "clocks", Evidence: "an hour"}}}
+	o.rowOf(*topology.Row, o.failed())
+	if r := o.Faults[0]; r.Passed || r.Error != "clocks: an hour" || o.failedRows() == nil {
+		t.Errorf("%+v", r)
+	}
+}
