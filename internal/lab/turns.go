@@ -23,7 +23,8 @@ type turns struct {
 	holder string   // of the lease
 	took   []string // who had it, in their order
 	began  time.Time
-	waited map[string]time.Duration // from the cordon of a node until its kept pod was let go
+	held   bool                     // a kept pod is on the holder
+	waited map[string]time.Duration // from the begin of a node's turn until its kept pod was let go
 }
 
 func newTurns(b *bout, k kept) *turns {
@@ -63,7 +64,7 @@ func (s *turns) lookAtLease(ctx context.Context) {
 	if lease.Spec.Holder == s.holder {
 		return
 	}
-	s.holder, s.began = lease.Spec.Holder, time.Now()
+	s.holder, s.began, s.held = lease.Spec.Holder, time.Now(), false
 	if n, err := s.Named(s.holder); err == nil {
 		s.took = append(s.took, s.holder)
 		s.Aside(n)
@@ -87,16 +88,18 @@ func (s *turns) countNodes(ctx context.Context) {
 		}
 	}
 	s.most = max(s.most, cordoned)
-	ready := 0
+	ready, there := 0, false
 	for _, p := range pods {
 		if p.ready {
 			ready++
 		}
-		if p.node == s.holder && !p.leaving {
-			s.waited[p.node] = time.Since(s.began)
-		}
+		there = there || p.node == s.holder && !p.leaving
 	}
 	s.fewest = min(s.fewest, ready)
+	if _, over := s.waited[s.holder]; s.held && !there && !over { // what comes later is another pod
+		s.waited[s.holder] = time.Since(s.began)
+	}
+	s.held = there
 }
 
 func (s *turns) cordoned() int {
@@ -126,6 +129,6 @@ func (s *turns) judge(h *hands, asked []string) (string, error) {
 	for _, d := range s.waited {
 		longest = max(longest, d)
 	}
-	return fmt.Sprintf("nobody went while all windows were closed; when they were open: %s, one at a time; of %d pods with a budget for one to be away never fewer than %d were Ready, and one was kept on its node for up to %.0f s",
+	return fmt.Sprintf("nobody went while all windows were closed; when they were open: %s, one at a time; of %d pods with a budget for one to be away never fewer than %d were Ready, and one kept its node waiting for %.0f s",
 		strings.Join(went, ", then "), s.kept.count, s.fewest, longest.Seconds()), errors.Join(errs...)
 }
