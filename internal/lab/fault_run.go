@@ -64,9 +64,12 @@ func (s *series) play(ctx context.Context) error {
 		return s.out.failedRows()
 	}
 	took := s.out.Seconds
-	seen, _ := Run(ctx, s.config, s.topology) // the row says what did not hold
+	seen, err := Run(ctx, s.config, s.topology)
 	if ctx.Err() != nil {
 		return ctx.Err() // it was interrupted, and shows nothing
+	}
+	if len(seen.Faults) == 0 {
+		return err // no lab could be made
 	}
 	seen.Faults[0].Commit = s.commit
 	*s.out = *seen
