@@ -204,15 +204,15 @@ func TestVerifyFindsChangedDisk(t *testing.T) {
 }
 
 // Same lock, store, file and base give the same images: the two builds have nothing
-// else in common, neither umask, time zone, locale, home, working folder, processors
-// nor, as root, the user.
+// else in common, neither umask, time zone, locale, home, working folder, processors,
+// SOURCE_DATE_EPOCH, the order in which files came to be, nor, as root, the user.
 func TestReproducibleImages(t *testing.T) {
 	c := lockedCluster(t)
 	binary := built(t, "imgforge")
 	args := append([]string{"--format", "raw.zst,qcow2"}, imageArgs("..")...)
 	here := &elsewhereBuild{cluster: c.dir, umask: "022", env: []string{"TZ=UTC", "LANG=C", "LC_ALL=C", "GOMAXPROCS=1"}, args: args}
-	there := &elsewhereBuild{cluster: copyTree(t, c.dir), umask: "077", user: 65534, args: args,
-		env: []string{"TZ=Pacific/Kiritimati", "LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8", "GOMAXPROCS=4", "NO_COLOR=1"}}
+	there := &elsewhereBuild{cluster: copyTree(t, c.dir), umask: "077", user: 65534, args: args, backwards: true,
+		env: []string{"TZ=Pacific/Kiritimati", "LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8", "GOMAXPROCS=4", "NO_COLOR=1", "SOURCE_DATE_EPOCH=86400"}}
 	first, second := here.build(t, binary), there.build(t, binary)
 	images := 0
 	for path, e := range first {

@@ -12,15 +12,16 @@ import (
 
 // Same store and same file give the same bytes: two child processes build each
 // example with nothing else in common, neither umask, time zone, locale, home,
-// working folder, processors nor, as root, the user.
+// working folder, processors, SOURCE_DATE_EPOCH, the order in which files came to be,
+// nor, as root, the user.
 func TestReproducible(t *testing.T) {
 	binary := built(t, "imgforge")
 	for _, name := range exampleNames(t) {
 		t.Run(name, func(t *testing.T) {
 			c := example(t, name)
 			here := &elsewhereBuild{cluster: c.dir, umask: "022", env: []string{"TZ=UTC", "LANG=C", "LC_ALL=C", "GOMAXPROCS=1"}}
-			there := &elsewhereBuild{cluster: copyTree(t, c.dir), umask: "077", user: 65534,
-				env: []string{"TZ=Pacific/Kiritimati", "LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8", "GOMAXPROCS=4", "NO_COLOR=1"}}
+			there := &elsewhereBuild{cluster: copyTree(t, c.dir), umask: "077", user: 65534, backwards: true,
+				env: []string{"TZ=Pacific/Kiritimati", "LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8", "GOMAXPROCS=4", "NO_COLOR=1", "SOURCE_DATE_EPOCH=86400"}}
 			first, second := here.build(t, binary), there.build(t, binary)
 			if len(first) < 10 {
 				t.Fatalf("only %d entries were built", len(first))
@@ -49,6 +50,9 @@ type elsewhereBuild struct {
 	user    uint32 // 0 stays who it is
 	env     []string
 	args    []string // of build
+	// backwards makes the cluster's files in the opposite order, which is how some file
+	// systems list them.
+	backwards bool
 }
 
 func (b *elsewhereBuild) build(t *testing.T, binary string) map[string]entry {
@@ -59,7 +63,11 @@ func (b *elsewhereBuild) build(t *testing.T, binary string) map[string]entry {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(work) })
-	for _, step := range [][]string{{"cp", "-a", b.cluster, work + "/cluster"}, {"cp", binary, work + "/imgforge"}, {"chmod", "0755", work, work + "/cluster"}} {
+	copied := []string{"cp", "-a", b.cluster, work + "/cluster"}
+	if b.backwards {
+		copied = []string{"sh", "-c", `mkdir "$1" && cd "$0" && find . | LC_ALL=C sort -r | tar --no-recursion -cf - -T - | tar -xpf - -C "$1"`, b.cluster, work + "/cluster"}
+	}
+	for _, step := range [][]string{copied, {"cp", binary, work + "/imgforge"}, {"chmod", "0755", work, work + "/cluster"}} {
 		if out, err := exec.Command(step[0], step[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v\n%s", step, err, out)
 		}
