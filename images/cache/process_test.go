@@ -143,7 +143,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 
 // arrived waits until the process has written what it was sent.
 func arrived(c *Cache, f File, size int64) {
-	for range 1000 {
+	for range 12_000 { // a minute, for machines that are busy
 		if info, err := os.Stat(c.part(f.Digest)); c.Has(f.Digest) || err == nil && info.Size() >= size {
 			return
 		}

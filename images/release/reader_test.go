@@ -83,7 +83,7 @@ func debianRegistry(t *testing.T) Target {
 			t.Log(said.String()[max(0, said.Len()-2000):])
 		}
 	})
-	for range 200 {
+	for range 1200 { // a minute, for machines that are busy
 		resp, err := http.Get("http://" + address + "/v2/")
 		if err == nil {
 			resp.Body.Close()

@@ -38,7 +38,7 @@ func TestUserDataGoesOnceReady(t *testing.T) {
 		t.Fatal("it went before the node was Ready")
 	}
 	m.log.Done(step.Kubelet, "Ready")
-	for range 500 {
+	for range 6000 { // a minute, for machines that are busy
 		if api.UserData("worker-1") == nil {
 			break
 		}

@@ -34,7 +34,7 @@ func S3(t testing.TB, access, secret string) (url, folder string) {
 			t.Log(log.String())
 		}
 	})
-	for range 400 {
+	for range 1200 { // a minute, for machines that are busy
 		if res, err := http.Get("http://" + address); err == nil { // any answer will do
 			res.Body.Close()
 			return "http://" + address, folder

@@ -19,7 +19,7 @@ func TestClockThatIsSetLate(t *testing.T) {
 		t.Fatalf("%v, said %q", err, c.lines)
 	}
 	late := func() {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		c.says = func(string) { cancel() }
 		looks := 0
@@ -44,7 +44,7 @@ func TestClockThatIsSetLate(t *testing.T) {
 // The helper runs before the step gives up waiting: what the step says later ends too.
 func TestClockThatIsUnsetLater(t *testing.T) {
 	c := newClocked(t, within())
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	other := &step.Log{Root: c.root, Stderr: io.Discard, Now: time.Now}
 	other.Waiting(step.Time, "for a time server")
