@@ -25,6 +25,7 @@ func pins() map[string]pin {
 
 		"containerd-shim-runc-v2": {module: "containerd", pkg: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"},
 		"pause":                   {module: "pause", pkg: "."},
+		"crictl":                  {module: "crictl", pkg: "github.com/kubernetes-sigs/cri-tools/cmd/crictl", ldflags: "-X github.com/kubernetes-sigs/cri-tools/pkg/version.Version=1.30.0"},
 
 		"etcd":       {module: "etcd", pkg: "go.etcd.io/etcd/server/v3"},
 		"etcd-3.7":   {module: "etcd-next", pkg: "go.etcd.io/etcd/server/v3"},
