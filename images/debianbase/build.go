@@ -13,6 +13,7 @@ import (
 
 	"github.com/imgforge/imgforge/images/disk"
 	"github.com/imgforge/imgforge/images/sparse"
+	"github.com/imgforge/imgforge/images/squashfs"
 )
 
 // Job is one base to make.
@@ -146,6 +147,20 @@ func (j Job) scratch() (string, error) {
 }
 
 func (j Job) build(ctx context.Context) error {
+	return j.installed(ctx, func(dir string, p *parts) error {
+		made, err := j.disk(ctx, dir, p)
+		if err != nil {
+			return err
+		}
+		defer made.close()
+		j.logf("writing %s", j.Output)
+		return disk.Write(j.Output, 0o644, j.Format, stoppable{made, ctx})
+	})
+}
+
+// installed calls use with a folder to work in and the installed system, which last as
+// long as the call.
+func (j Job) installed(ctx context.Context, use func(dir string, p *parts) error) error {
 	dir, err := j.scratch()
 	if err != nil {
 		return err
@@ -165,17 +180,25 @@ func (j Job) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	made, err := j.disk(ctx, dir, p)
-	if err != nil {
-		return err
-	}
-	defer made.close()
-	j.logf("writing %s", j.Output)
-	return disk.Write(j.Output, 0o644, j.Format, stoppable{made, ctx})
+	return use(dir, p)
 }
 
-// key names the content of a job: it is what identifiers inside follow from.
-func (j Job) key() (string, error) {
+// Usr makes the system of a job and calls use with all that the base has in /usr, for
+// whoever runs it without the disk: what is in [FirstRoot] is copied from there to an
+// empty root at the first boot. Entries can be read until the call returns. The job is
+// one for Build; Output names the folder to work beside.
+func Usr(ctx context.Context, j Job, use func([]squashfs.Entry) error) error {
+	if err := j.check(); err != nil {
+		return fmt.Errorf("make the system of the base: %w", err)
+	}
+	if err := j.installed(ctx, func(_ string, p *parts) error { return use(p.usr) }); err != nil {
+		return fmt.Errorf("make the system of the base: %w", err)
+	}
+	return nil
+}
+
+// Key names the content of a job: it is what identifiers inside follow from.
+func (j Job) Key() (string, error) {
 	h := sha256.New()
 	for _, p := range slices.SortedFunc(slices.Values(j.Packages), func(a, b Package) int { return strings.Compare(a.Name, b.Name) }) {
 		fmt.Fprintf(h, "%s %s\n", p.Name, p.SHA256)

@@ -62,7 +62,7 @@ func (j Job) disk(ctx context.Context, dir string, p *parts) (_ *whole, err erro
 			w.close()
 		}
 	}()
-	key, err := j.key()
+	key, err := j.Key()
 	if err != nil {
 		return nil, err
 	}

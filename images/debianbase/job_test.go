@@ -144,7 +144,7 @@ func TestSplit(t *testing.T) {
 		}
 		by[e.Path] = e
 	}
-	for _, name := range []string{"bin/ping", "bin/ping4", "share/imgforge/dpkg-status", firstRoot + "/etc/passwd", firstRoot + "/bin", firstRoot + "/etc/fstab"} {
+	for _, name := range []string{"bin/ping", "bin/ping4", "share/imgforge/dpkg-status", FirstRoot + "/etc/passwd", FirstRoot + "/bin", FirstRoot + "/etc/fstab"} {
 		if _, ok := by[name]; !ok {
 			t.Errorf("%s is missing", name)
 		}
@@ -157,13 +157,13 @@ func TestSplit(t *testing.T) {
 	if got := by["bin/ping4"].Xattrs["security.capability"]; got != "\x01\x02" {
 		t.Errorf("ping's capability is %q", got)
 	}
-	if m := by[firstRoot+"/tmp"].Mode; m != fs.ModeDir|fs.ModeSticky|0o777 {
+	if m := by[FirstRoot+"/tmp"].Mode; m != fs.ModeDir|fs.ModeSticky|0o777 {
 		t.Errorf("/tmp has mode %v", m)
 	}
-	if e := by[firstRoot+"/var/mail"]; e.GID != 8 || e.Mode&fs.ModeSetgid == 0 {
+	if e := by[FirstRoot+"/var/mail"]; e.GID != 8 || e.Mode&fs.ModeSetgid == 0 {
 		t.Errorf("/var/mail is %+v", e)
 	}
-	r, err := by[firstRoot+"/etc/machine-id"].Open()
+	r, err := by[FirstRoot+"/etc/machine-id"].Open()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/imgforge/imgforge/images/squashfs"
 )
 
-// firstRoot is where in /usr the first contents of the root file system lie.
-const firstRoot = "share/imgforge/root"
+// FirstRoot is where in /usr the first contents of the root file system lie.
+const FirstRoot = "share/imgforge/root"
 
 // parts are the installed system, taken apart. They are read from the archive.
 type parts struct {
@@ -116,7 +116,7 @@ func place(name string) string {
 	case "var/lib/apt", "var/lib/dpkg", "etc/apt", "etc/hostname", "etc/resolv.conf", "vmlinuz", "vmlinuz.old", "initrd.img", "initrd.img.old":
 		return ""
 	}
-	return firstRoot + "/" + name
+	return FirstRoot + "/" + name
 }
 
 // ownFiles are what the base has beside its packages.
@@ -126,8 +126,8 @@ func ownFiles(time uint32) ([]squashfs.Entry, error) {
 		"80-imgforge.preset": "lib/systemd/system-preset/80-imgforge.preset",
 		"99-default.preset":  "lib/systemd/system-preset/99-default.preset",
 		"50-root.conf":       "lib/repart.d/50-root.conf",
-		"fstab":              firstRoot + "/etc/fstab",
-		"selinux":            firstRoot + "/etc/selinux/config",
+		"fstab":              FirstRoot + "/etc/fstab",
+		"selinux":            FirstRoot + "/etc/selinux/config",
 	} {
 		data, err := system.ReadFile("system/" + name)
 		if err != nil {
@@ -135,13 +135,13 @@ func ownFiles(time uint32) ([]squashfs.Entry, error) {
 		}
 		out = append(out, squashfs.Bytes(at, 0o644, data))
 	}
-	out = append(out, squashfs.Bytes(firstRoot+"/etc/machine-id", 0o444, []byte("uninitialized\n")))
+	out = append(out, squashfs.Bytes(FirstRoot+"/etc/machine-id", 0o444, []byte("uninitialized\n")))
 	for at, target := range map[string]string{
 		"etc/resolv.conf": "../run/systemd/resolve/stub-resolv.conf",
 		// It asks questions on the console of a machine that nobody sits at.
 		"etc/systemd/system/systemd-firstboot.service": "/dev/null",
 	} {
-		out = append(out, squashfs.Entry{Path: firstRoot + "/" + at, Mode: fs.ModeSymlink | 0o777, Target: target})
+		out = append(out, squashfs.Entry{Path: FirstRoot + "/" + at, Mode: fs.ModeSymlink | 0o777, Target: target})
 	}
 	for i := range out {
 		out[i].ModTime = time

@@ -61,15 +61,7 @@ func Write(w io.WriterAt, e Extension) (int64, error) {
 	fail := func(err error) (int64, error) {
 		return 0, fmt.Errorf("write system extension for %s on %s: %w", e.Family, e.Arch, err)
 	}
-	own, err := e.own()
-	if err != nil {
-		return fail(err)
-	}
-	files := append(append([]File{}, e.Files...), own...)
-	if err := e.complete(files); err != nil {
-		return fail(err)
-	}
-	entries, err := e.entries(files)
+	entries, err := e.Entries()
 	if err != nil {
 		return fail(err)
 	}
@@ -78,6 +70,20 @@ func Write(w io.WriterAt, e Extension) (int64, error) {
 		return fail(err)
 	}
 	return size, nil
+}
+
+// Entries are all that the image holds, for whoever lays it out as a folder, which
+// systemd-sysext takes as well. Reading a file to its end verifies it.
+func (e Extension) Entries() ([]squashfs.Entry, error) {
+	own, err := e.own()
+	if err != nil {
+		return nil, err
+	}
+	files := append(append([]File{}, e.Files...), own...)
+	if err := e.complete(files); err != nil {
+		return nil, err
+	}
+	return e.entries(files)
 }
 
 // own are the files that every extension has: what it is for, and its units.
