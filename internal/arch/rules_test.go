@@ -74,7 +74,8 @@ var allowed = map[string][]string{
 	"internal/forge": {"internal/report", "internal/artifact", "internal/spec", "internal/plan", "internal/payload",
 		"profiles", "profiles/addons", "pki", "images", "images/attest", "images/bake", "images/bundle", "images/cache", "images/disk", "images/gate", "images/gpt", "images/inventory", "images/sparse", "images/catalog", "images/debianbase", "images/lock", "images/registry", "images/release", "images/sysext", "internal/scaleway", "internal/bootcode", "internal/snapshot", "examples"},
 	"internal/cli": {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/lab", "internal/bootcode", "internal/toolchain", "examples"},
-	"internal/lab": {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/bootcode", "internal/artifact", "profiles/addons"},
+	"internal/lab": {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/bootcode", "internal/artifact", "profiles/addons",
+		"images/bundle", "images/catalog", "images/deb", "images/debianbase", "images/squashfs", "images/sysext", "internal/node/images"},
 	"cmd/imgforge": {"internal/cli"},
 	// It makes imgforge's own container image.
 	"internal/tools/image": {"images/bundle", "images/cache", "images/deb", "internal/artifact"},

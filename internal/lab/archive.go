@@ -4,67 +4,66 @@ import (
 	"archive/tar"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // searchPath is where programs of an image are looked for.
 const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// writeArchive writes dir as an image of one layer, in the form that docker
-// save has, named ref, that runs entrypoint. The same files give the same bytes.
-func writeArchive(path, ref, entrypoint, dir string) (err error) {
-	layer := path + ".layer"
-	defer os.Remove(layer)
-	digest, err := writeLayer(layer, dir)
+// imageOf is dir as an image of one layer that runs entrypoint. The layer is written to
+// path, and read from there. The same files give the same image.
+func imageOf(path, entrypoint, dir string) (v1.Image, error) {
+	digest, err := writeLayer(path, dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	config, err := json.Marshal(map[string]any{
-		"architecture": "amd64", "os": "linux", "created": epoch().Format(time.RFC3339),
-		"config":  map[string]any{"Env": []string{searchPath}, "Entrypoint": []string{entrypoint}},
-		"rootfs":  map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + digest}},
-		"history": []map[string]any{{"created": epoch().Format(time.RFC3339)}},
-	})
+	hash, err := v1.NewHash("sha256:" + digest)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	sum := sha256.Sum256(config)
-	name := hex.EncodeToString(sum[:])
-	manifest, err := json.Marshal([]map[string]any{{"Config": name + ".json", "RepoTags": []string{ref}, "Layers": []string{digest + ".tar"}}})
+	start := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	image, err := mutate.Append(start, mutate.Addendum{Layer: plainLayer{path, hash}, History: v1.History{Created: v1.Time{Time: epoch()}}})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	out, err := os.Create(path)
+	config, err := image.ConfigFile()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() {
-		if closeErr := out.Close(); err == nil {
-			err = closeErr
-		}
-	}()
-	w := tar.NewWriter(out)
-	for _, f := range []struct {
-		name string
-		data []byte
-	}{{"manifest.json", manifest}, {name + ".json", config}} {
-		if err := w.WriteHeader(&tar.Header{Name: f.name, Size: int64(len(f.data)), Mode: 0o644, ModTime: epoch()}); err != nil {
-			return err
-		}
-		if _, err := w.Write(f.data); err != nil {
-			return err
-		}
+	config = config.DeepCopy()
+	config.OS, config.Architecture, config.Created = "linux", "amd64", v1.Time{Time: epoch()}
+	config.Config = v1.Config{Env: []string{searchPath}, Entrypoint: []string{entrypoint}}
+	return mutate.ConfigFile(image, config)
+}
+
+// plainLayer is an archive in a file, which is not compressed: it goes no further than
+// the next folder.
+type plainLayer struct {
+	path string
+	hash v1.Hash
+}
+
+func (l plainLayer) Digest() (v1.Hash, error)             { return l.hash, nil }
+func (l plainLayer) DiffID() (v1.Hash, error)             { return l.hash, nil }
+func (l plainLayer) Compressed() (io.ReadCloser, error)   { return os.Open(l.path) }
+func (l plainLayer) Uncompressed() (io.ReadCloser, error) { return os.Open(l.path) }
+func (l plainLayer) MediaType() (types.MediaType, error)  { return types.OCIUncompressedLayer, nil }
+func (l plainLayer) Size() (int64, error) {
+	info, err := os.Stat(l.path)
+	if err != nil {
+		return 0, err
 	}
-	if err := addFile(w, layer, &tar.Header{Name: digest + ".tar", Mode: 0o644, ModTime: epoch()}); err != nil {
-		return err
-	}
-	return w.Close()
+	return info.Size(), nil
 }
 
 func epoch() time.Time { return time.Unix(0, 0).UTC() }

@@ -2,19 +2,20 @@ package lab
 
 import (
 	"archive/tar"
-	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// The same files give the same bytes, whenever and in whatever order they were
-// written, and the manifest leads to a config and a layer that are there.
-func TestArchiveIsReproducible(t *testing.T) {
-	write := func(names ...string) []byte {
+// The same files give the same image, whenever and in whatever order they were written,
+// and it says what it runs and where.
+func TestImageIsReproducible(t *testing.T) {
+	write := func(names ...string) v1.Image {
 		dir := t.TempDir()
 		for _, name := range names {
 			path := filepath.Join(dir, "root", name)
@@ -28,41 +29,43 @@ func TestArchiveIsReproducible(t *testing.T) {
 		if err := os.Symlink("a", filepath.Join(dir, "root/usr/bin/link")); err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(dir, "image.tar")
-		if err := writeArchive(path, "example.org/a:1", "a", filepath.Join(dir, "root")); err != nil {
-			t.Fatal(err)
-		}
-		data, err := os.ReadFile(path)
+		made, err := imageOf(filepath.Join(dir, "layer.tar"), "a", filepath.Join(dir, "root"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return data
+		return made
 	}
-	first := write("usr/bin/a", "etc/b")
-	if !bytes.Equal(first, write("etc/b", "usr/bin/a")) {
-		t.Error("two archives of the same files differ")
+	one, other := write("usr/bin/a", "etc/b"), write("etc/b", "usr/bin/a")
+	first, err := one.Digest()
+	second, otherErr := other.Digest()
+	if err != nil || otherErr != nil || first != second {
+		t.Errorf("two images of the same files are %s and %s: %v, %v", first, second, err, otherErr)
 	}
-	files := map[string][]byte{}
-	for r := tar.NewReader(bytes.NewReader(first)); ; {
-		h, err := r.Next()
+	config, err := one.ConfigFile()
+	if err != nil || config.OS != "linux" || config.Architecture != "amd64" || !slices.Equal(config.Config.Entrypoint, []string{"a"}) {
+		t.Errorf("its configuration is %+v, %v", config, err)
+	}
+	layers, err := one.Layers()
+	if err != nil || len(layers) != 1 {
+		t.Fatalf("%d layers, %v", len(layers), err)
+	}
+	r, err := layers[0].Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var names []string
+	for archive := tar.NewReader(r); ; {
+		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if files[h.Name], err = io.ReadAll(r); err != nil {
-			t.Fatal(err)
-		}
+		names = append(names, h.Name)
 	}
-	var manifest []struct {
-		Config           string
-		RepoTags, Layers []string
-	}
-	if err := json.Unmarshal(files["manifest.json"], &manifest); err != nil {
-		t.Fatal(err)
-	}
-	if m := manifest[0]; m.RepoTags[0] != "example.org/a:1" || files[m.Config] == nil || files[m.Layers[0]] == nil {
-		t.Errorf("manifest %+v does not describe the archive's files", m)
+	if want := []string{"etc/", "etc/b", "usr/", "usr/bin/", "usr/bin/a", "usr/bin/link"}; !slices.Equal(names, want) {
+		t.Errorf("the layer holds %q, want %q", names, want)
 	}
 }

@@ -3,8 +3,7 @@
 package lab
 
 import (
-	"errors"
-	"io"
+	"fmt"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -15,11 +14,6 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	blob "github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/imgforge/imgforge/images/catalog"
 	"github.com/imgforge/imgforge/internal/plan"
@@ -49,54 +43,17 @@ func (l *Lab) publish(t *testing.T, refs plan.Images, kubernetes string) *upstre
 		must(t, site.RealProgram(of, version, "amd64", l.program))
 	}
 	dir := t.TempDir()
-	for _, i := range imagesOf(refs) {
-		if i.carriesHelper() || i.ref == ProbeImage || i.ref == refs.MetricsServer {
+	for n, i := range imagesOf(refs) {
+		if i.product || i.ref == ProbeImage || i.ref == refs.MetricsServer {
 			continue // made by imgforge itself, and what the cluster does not name
 		}
-		path := filepath.Join(dir, "image.tar")
-		must(t, l.archive(t.Context(), path, i))
-		img, err := tarball.ImageFromPath(path, nil)
-		must(t, err)
-		img, err = unpacked(img)
+		// Its layer is not compressed: an emulated processor takes longer to unpack one than
+		// to read more.
+		img, err := l.makeImage(t.Context(), filepath.Join(dir, fmt.Sprintf("%d.tar", n)), i)
 		must(t, err)
 		must(t, site.Images(i.ref, map[string]v1.Image{"amd64": img}))
-		must(t, os.Remove(path))
 	}
 	return site
-}
-
-// unpacked is an image whose layers are not compressed: an emulated processor takes
-// longer to unpack them than to read more.
-func unpacked(img v1.Image) (v1.Image, error) {
-	config, err := img.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	layers, err := img.Layers()
-	if err != nil {
-		return nil, err
-	}
-	out := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
-	for _, l := range layers {
-		r, err := l.Uncompressed()
-		if err != nil {
-			return nil, err
-		}
-		data, err := io.ReadAll(r)
-		if err := errors.Join(err, r.Close()); err != nil {
-			return nil, err
-		}
-		if out, err = mutate.AppendLayers(out, blob.NewLayer(data, types.OCIUncompressedLayer)); err != nil {
-			return nil, err
-		}
-	}
-	made, err := out.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	made = made.DeepCopy()
-	made.OS, made.Architecture, made.Config = config.OS, config.Architecture, config.Config
-	return mutate.ConfigFile(out, made)
 }
 
 // program is the lab's own of a command.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/plan"
@@ -164,14 +165,18 @@ func (t *Trial) top(ctx context.Context, o *operator) (string, error) {
 
 // noSSH refuses an SSH server in whatever form.
 func (t *Trial) noSSH(ctx context.Context) (string, error) {
+	var has atomic.Int32
 	err := together(t.nodes, func(n *Node) error {
 		err := sshOf(ctx, n.Name, n.Run)
+		if n.has("usr/sbin/sshd")(ctx) == nil {
+			has.Add(1)
+		}
 		if err == nil && n.answersPort(22) == nil {
 			err = fmt.Errorf("%s: port 22 answers", n.Name)
 		}
 		return err
 	})
-	return fmt.Sprintf("no unit, no process and no port 22 on %s, where the program is installed", counted(len(t.nodes), "node")), err
+	return fmt.Sprintf("no unit, no process and no port 22 on %s; the program is on %d of them", counted(len(t.nodes), "node"), has.Load()), err
 }
 
 // sshOf refuses units and processes of an SSH server on one node.

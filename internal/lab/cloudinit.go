@@ -24,13 +24,10 @@ func cloudInit() Topology {
 	}
 }
 
-func playCloudInit(ctx context.Context, t *Trial) (err error) {
+func playCloudInit(ctx context.Context, t *Trial) error {
 	ctx, cancel := context.WithTimeout(ctx, boundTrial)
 	defer cancel()
 	if err := t.Containers(ctx); err != nil {
-		return err
-	}
-	if t.tree, err = t.CloudTree(ctx); err != nil {
 		return err
 	}
 	for _, name := range t.existing() {
@@ -75,6 +72,16 @@ func (l *Lab) CloudTree(ctx context.Context) (string, error) {
 
 // seedFolder is where cloud-init's NoCloud source looks, beside drives with its label.
 const seedFolder = "var/lib/cloud/seed/nocloud"
+
+// mergeExtensions has a node merge its extensions when it boots. Debian's systems do so
+// when they are told to, which the payload of a baked image does.
+func mergeExtensions(root string) error {
+	wants := filepath.Join(root, "etc/systemd/system/sysinit.target.wants")
+	if err := os.MkdirAll(wants, 0o755); err != nil {
+		return err
+	}
+	return os.Symlink("/lib/systemd/system/systemd-sysext.service", filepath.Join(wants, "systemd-sysext.service"))
+}
 
 // seed hands a node the files of its drive: the machine underneath mounts no ISO
 // 9660 in a container, so they come as NoCloud's folder instead of its drive. It

@@ -85,7 +85,7 @@ func (l *Lab) writeDisk(ctx context.Context, path, tree, store string, programs 
 	if err := l.install(root, programs); err != nil {
 		return err
 	}
-	if err := l.copyStore(ctx, store, filepath.Join(root, "var/lib/containerd")); err != nil {
+	if err := l.copyStore(ctx, filepath.Join(store, storeFolder), filepath.Join(root, "var/lib/containerd")); err != nil {
 		return err
 	}
 	_, err := l.run(ctx, "mke2fs", "-q", "-t", "ext4", "-L", "root", "-E", "lazy_itable_init=1,root_owner=0:0", "-d", root, path, diskSize)

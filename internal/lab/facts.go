@@ -5,6 +5,7 @@ import (
 	"context"
 	"debug/buildinfo"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,6 +86,11 @@ func debianVersions(cache string) (list []Program) {
 	if err != nil {
 		return nil
 	}
+	bases, err := filepath.Glob(filepath.Join(cache, "base-*", "usr/share/imgforge/dpkg-status"))
+	if err != nil {
+		return nil
+	}
+	files = append(files, bases...)
 	found := map[string]string{}
 	for _, file := range files {
 		f, err := os.Open(file)
@@ -102,9 +108,16 @@ func debianVersions(cache string) (list []Program) {
 		}
 		f.Close()
 	}
-	for name, flag := range map[string]string{"haproxy": "-v", "keepalived": "--version"} {
-		if version := versionInside(cache, name, flag); version != "" {
-			found[name] = version
+	if version := versionInside(cache, "haproxy", "-v"); version != "" {
+		found["haproxy"] = version
+	}
+	// What was taken out of packages, nothing has a list of.
+	for _, name := range []string{"runc", "keepalived"} {
+		if files, err := filepath.Glob(filepath.Join(cache, "debs-*", name+"_*.deb")); err == nil && len(files) > 0 {
+			parts := strings.Split(filepath.Base(files[0]), "_")
+			if found[name], err = url.PathUnescape(parts[1]); err != nil {
+				found[name] = parts[1]
+			}
 		}
 	}
 	for _, name := range wanted {
@@ -168,7 +181,7 @@ func (r *Report) Finish(c Config) {
 	r.NotProven = notProven(kinds)
 	r.Overrides = nil
 	if kinds[Container] {
-		r.Overrides = append(r.Overrides, r.added...)
+		r.Overrides = append(append(r.Overrides, containerOverrides()...), r.added...)
 	}
 	if kinds[Machine] {
 		r.Overrides = append(r.Overrides, machineOverrides()...)

@@ -12,12 +12,13 @@ import (
 
 // fixture is what containers are made of, and those that were made.
 type fixture struct {
-	wire                   *Network
-	tree, programs, images string
-	nodes                  []*Node
+	wire         *Network
+	tree, images string
+	extensions   []string
+	nodes        []*Node
 }
 
-// nodePrograms are what a system extension would bring.
+// nodePrograms are what the disk of a virtual machine has from the lab.
 func nodePrograms() []string {
 	return []string{nodeHelper, "kubelet", "kubectl", "containerd", "containerd-shim-runc-v2", "ctr", "etcdctl",
 		"cni-bridge", "cni-host-local", "cni-loopback", "cni-portmap"}
@@ -28,19 +29,19 @@ func (t *Trial) Containers(ctx context.Context) (err error) {
 	if err := t.raiseLimits(); err != nil {
 		return err
 	}
-	t.live("making the Debian tree")
-	if t.tree, err = t.Tree(ctx); err != nil {
+	t.live("making the tree of the base")
+	if t.tree, err = t.treeOf(ctx, t.Plan.OS.Format); err != nil {
 		return err
 	}
 	t.live("making the container images")
 	if t.images, err = t.ImageStore(ctx, t.Plan.Images); err != nil {
 		return err
 	}
-	programs := nodePrograms()
+	own := []string{"etcdctl"} // for checks
 	if t.Plan.Network.Mesh == "wireguard" {
-		programs = append(programs, "wireguard-go") // for the lab's own unit: see the override
+		own = append(own, "wireguard-go") // for the lab's own unit: see the override
 	}
-	if t.programs, err = t.Programs(programs...); err != nil {
+	if t.extensions, err = t.Extensions(ctx, t.Plan, own...); err != nil {
 		return err
 	}
 	if t.wire, err = t.Network(ctx, gatewayOf(t.Plan)); err != nil {
@@ -66,7 +67,7 @@ func (t *Trial) MakeFrom(ctx context.Context, name string, payload []byte) (*Nod
 
 // make makes a container of what all nodes are made of, where o does not say otherwise.
 func (t *Trial) make(ctx context.Context, o NodeOptions) (*Node, error) {
-	o.Tree, o.Programs, o.Network, o.Address = t.tree, t.programs, t.wire, t.below(o.Name)
+	o.Tree, o.Extensions, o.Network, o.Address = t.tree, t.extensions, t.wire, t.below(o.Name)
 	o.Store = cmp.Or(o.Store, t.images)
 	n, err := t.Lab.Make(ctx, o)
 	if err != nil {

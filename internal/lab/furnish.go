@@ -6,7 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+
+	"github.com/imgforge/imgforge/images/debianbase"
 )
 
 // stateFolders are on the disk itself: containerd cannot lay overlays on an
@@ -15,27 +16,8 @@ func stateFolders() []string {
 	return []string{"var/lib/containerd", "var/lib/etcd", "var/lib/kubelet"}
 }
 
-// Programs lays programs out as a system extension would: the folder is one of
-// the layers of a node's root. Those called cni-NAME are plugins for networks of pods.
-func (l *Lab) Programs(names ...string) (string, error) {
-	dir := filepath.Join(l.work, "programs")
-	if err := os.RemoveAll(dir); err != nil {
-		return "", err
-	}
-	for _, name := range names {
-		folder, as := "usr/bin", name
-		if plugin, ok := strings.CutPrefix(name, "cni-"); ok {
-			folder, as = "opt/cni/bin", plugin
-		}
-		if err := l.place(filepath.Join(dir, folder), name, as); err != nil {
-			return "", err
-		}
-	}
-	return dir, nil
-}
-
-// furnish makes the node's root: tree and programs below, over them what
-// Ignition writes, and the lab's settings.
+// furnish makes the node's root: the tree below, over it what Ignition writes, and the
+// lab's settings.
 func (n *Node) furnish(ctx context.Context, dir string, o NodeOptions) error {
 	if err := n.mountRoot(ctx, dir, o); err != nil {
 		return err
@@ -49,7 +31,7 @@ func (n *Node) furnish(ctx context.Context, dir string, o NodeOptions) error {
 			return err
 		}
 		if folder == "var/lib/containerd" {
-			if err := n.lab.copyStore(ctx, o.Store, to); err != nil {
+			if err := n.lab.copyStore(ctx, filepath.Join(o.Store, storeFolder), to); err != nil {
 				return err
 			}
 			continue
@@ -61,7 +43,8 @@ func (n *Node) furnish(ctx context.Context, dir string, o NodeOptions) error {
 	return nil
 }
 
-// mountRoot lays the disk that the node writes to over what all nodes have.
+// mountRoot lays the disk that the node writes to over what all nodes have. A base has
+// that in its /usr, which is mounted beside and cannot be written to.
 func (n *Node) mountRoot(ctx context.Context, dir string, o NodeOptions) error {
 	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
 	for _, d := range []string{upper, work, n.root, n.state} {
@@ -69,7 +52,14 @@ func (n *Node) mountRoot(ctx context.Context, dir string, o NodeOptions) error {
 			return err
 		}
 	}
-	layers := fmt.Sprintf("lowerdir=%s:%s,upperdir=%s,workdir=%s", o.Programs, o.Tree, upper, work)
+	first, usr := o.Tree, filepath.Join(o.Tree, "usr")
+	base := filepath.Join(usr, debianbase.FirstRoot)
+	_, err := os.Stat(base)
+	isBase := err == nil
+	if isBase {
+		first = base
+	}
+	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", first, upper, work)
 	if _, err := n.lab.run(ctx, "mount", "-t", "overlay", "overlay", "-o", layers, n.root); err != nil {
 		return err
 	}
@@ -77,7 +67,14 @@ func (n *Node) mountRoot(ctx context.Context, dir string, o NodeOptions) error {
 		_, err := n.lab.run(ctx, "umount", "--recursive", n.root)
 		return err
 	})
-	return nil
+	if !isBase {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Join(n.root, "usr"), 0o755); err != nil {
+		return err
+	}
+	return n.lab.runAll(ctx, []string{"mount", "--bind", usr, filepath.Join(n.root, "usr")},
+		[]string{"mount", "-o", "remount,bind,ro", filepath.Join(n.root, "usr")})
 }
 
 // configure gives a node its payload, and adds the lab's settings.
@@ -88,6 +85,9 @@ func (n *Node) configure(ctx context.Context, dir string, o NodeOptions) error {
 	if o.Payload == nil {
 		unit, err := n.lab.seed(ctx, o.Drive, n.root)
 		if err != nil {
+			return err
+		}
+		if err := mergeExtensions(n.root); err != nil {
 			return err
 		}
 		return override(n.root, unit)

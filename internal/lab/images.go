@@ -8,7 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/imgforge/imgforge/images/bundle"
+	"github.com/imgforge/imgforge/images/deb"
 	"github.com/imgforge/imgforge/internal/plan"
 )
 
@@ -28,6 +33,8 @@ type image struct {
 	packages []string
 	// links are made where nothing is yet.
 	links []link
+	// product tells that imgforge makes it itself, for every cluster.
+	product bool
 }
 
 // placed is a program of the lab at a path of an image.
@@ -50,7 +57,7 @@ func imagesOf(i plan.Images) []image {
 		static(i.Flannel, "flanneld", "/opt/bin/flanneld").with(slices.Concat(netfilter(), tools("cp", "grep", "ln", "mv", "sh", "sleep", "wget")), "iptables", "nftables", "busybox-static"),
 		static(i.FlannelCNI, "cni-flannel", "/flannel").with(tools("cp", "sh"), "busybox-static"),
 		image{ref: i.HAProxy, runs: "haproxy"}.with(nil, "haproxy"),
-		image{ref: i.Keepalived, runs: "keepalived", programs: []placed{{nodeHelper, "/usr/bin/" + nodeHelper}}}.with(nil, "keepalived"),
+		{ref: i.Keepalived, runs: "keepalived", product: true},
 		image{ref: ProbeImage, runs: "sh"}.with(tools("cat", "cp", "env", "hostname", "httpd", "nc", "nslookup", "sh", "sleep", "wget"), "busybox-static"),
 	}
 }
@@ -89,13 +96,16 @@ func tools(names ...string) []link {
 	return out
 }
 
-// carriesHelper tells whether every change of imgforge-node changes the image.
-func (i image) carriesHelper() bool {
-	return slices.ContainsFunc(i.programs, func(p placed) bool { return p.name == nodeHelper })
-}
-
 // content names all that the image is made of.
-func (l *Lab) content(i image) ([]string, error) {
+func (l *Lab) content(ctx context.Context, i image) ([]string, error) {
+	if i.product {
+		packages, err := l.choose(ctx, keepalivedPackages())
+		if err != nil {
+			return nil, err
+		}
+		helper, err := l.contentOf(nodeHelper)
+		return append([]string{i.ref, "keepalived 1", helper}, contentOfPackages(packages)...), err
+	}
 	out := append([]string{i.ref, i.runs, release, fmt.Sprint(i.links)}, i.packages...)
 	for _, p := range i.programs {
 		sum, err := l.contentOf(p.name)
@@ -107,8 +117,11 @@ func (l *Lab) content(i image) ([]string, error) {
 	return out, nil
 }
 
-// archive makes one image.
-func (l *Lab) archive(ctx context.Context, path string, i image) error {
+// makeImage makes one image, whose layer lies at path and must stay while the image is read.
+func (l *Lab) makeImage(ctx context.Context, path string, i image) (v1.Image, error) {
+	if i.product {
+		return l.keepalived(ctx)
+	}
 	root := path + ".root"
 	defer os.RemoveAll(root)
 	if len(i.packages) > 0 {
@@ -116,23 +129,47 @@ func (l *Lab) archive(ctx context.Context, path string, i image) error {
 			return l.extract(ctx, dir, i.packages)
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if _, err := l.run(ctx, "cp", "-al", tree, root); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, p := range i.programs {
 		if err := l.place(filepath.Join(root, filepath.Dir(p.at)), p.name, filepath.Base(p.at)); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, made := range i.links {
 		if err := os.Symlink(made.to, filepath.Join(root, made.at)); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
+			return nil, err
 		}
 	}
-	return writeArchive(path, i.ref, i.runs, root)
+	return imageOf(path, i.runs, root)
+}
+
+// keepalivedPackages are what the image of keepalived is made of, with what they need.
+func keepalivedPackages() []string { return []string{"keepalived"} }
+
+// keepalived is the product's own image, of this machine's archive.
+func (l *Lab) keepalived(ctx context.Context) (made v1.Image, err error) {
+	path, err := l.Tool(nodeHelper)
+	if err != nil {
+		return nil, err
+	}
+	helper, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	packages, err := l.choose(ctx, keepalivedPackages())
+	if err != nil {
+		return nil, err
+	}
+	err = l.opened(ctx, keepalivedPackages(), packages, func(all []*deb.Package) error {
+		made, err = bundle.Keepalived("amd64", all, helper, time.Unix(treeTime, 0))
+		return err
+	})
+	return made, err
 }
 
 // extract makes a tree of Debian's packages as they are, without the scripts of
@@ -150,7 +187,7 @@ func (l *Lab) extract(ctx context.Context, dir string, packages []string) error 
 }
 
 // addUsers names the users that programs look up: packages that are only
-// extracted bring none. Without root, keepalived drops its scripts and runs on.
+// extracted bring none.
 func addUsers(root string) error {
 	for path, text := range map[string]string{
 		"etc/passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 )
 
 // Every image has what manifests call, at the path that upstream's image has it, and it runs there.
@@ -101,14 +103,13 @@ func (l *Lab) unpacked(t *testing.T, i image) string {
 	dir := filepath.Join(t.TempDir(), "image")
 	root := filepath.Join(dir, "root")
 	must(t, os.MkdirAll(root, 0o755))
-	must(t, l.archive(t.Context(), filepath.Join(dir, "image.tar"), i))
-	_, err := l.run(t.Context(), "tar", "-x", "-f", filepath.Join(dir, "image.tar"), "-C", dir)
+	made, err := l.makeImage(t.Context(), filepath.Join(dir, "layer.tar"), i)
 	must(t, err)
-	layers, err := filepath.Glob(filepath.Join(dir, "????????*.tar"))
-	if err != nil || len(layers) != 1 {
-		t.Fatalf("%s: layers %q, %v", i.ref, layers, err)
-	}
-	_, err = l.run(t.Context(), "tar", "-x", "-f", layers[0], "-C", root)
+	whole := mutate.Extract(made)
+	defer whole.Close()
+	cmd := exec.CommandContext(t.Context(), "tar", "-x", "-C", root)
+	cmd.Stdin = whole
+	_, err = output(cmd)
 	must(t, err)
 	return root
 }

@@ -16,7 +16,7 @@ func TestImageStoreIsLayered(t *testing.T) {
 	b := newTrial(t, "tinc-vip")
 	refs := b.Plan.Images
 	names := func(store string) (list []string) {
-		must(t, b.withContainerd(t.Context(), store, func(ctr commands) error {
+		must(t, b.withContainerd(t.Context(), filepath.Join(store, storeFolder), func(ctr commands, _ string) error {
 			out, err := ctr("images", "list", "--quiet")
 			list = strings.Fields(out)
 			return err

@@ -14,6 +14,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/imgforge/imgforge/images/bundle"
+	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
+	"github.com/imgforge/imgforge/internal/node/images"
 	"github.com/imgforge/imgforge/internal/plan"
 )
 
@@ -25,13 +29,20 @@ const storesKept = 2
 // making its nodes of it.
 const storesRest = 15 * time.Minute
 
-// ImageStore is containerd's folder with every image of a cluster imported and
-// unpacked, from the cache. Nodes get copies of it. Images with the node helper in
-// them lie on top of a store with all others: a new helper costs seconds.
+// What a folder of images holds.
+const (
+	storeFolder   = "store"   // containerd's own, with all images imported, unpacked and pinned
+	bundlesFolder = "bundles" // what they were imported from, as nodes find it
+)
+
+// ImageStore is a folder with every image of a cluster in the product's bundles, and
+// with containerd's folder after their import, from the cache. Nodes get both: a bundle
+// whose images are there already is not imported again. The image with the node helper
+// in it lies on top of all others: a new helper costs seconds.
 func (l *Lab) ImageStore(ctx context.Context, refs plan.Images) (string, error) {
 	var others, own []image
 	for _, i := range imagesOf(refs) {
-		if i.carriesHelper() {
+		if i.product {
 			own = append(own, i)
 		} else {
 			others = append(others, i)
@@ -44,11 +55,11 @@ func (l *Lab) ImageStore(ctx context.Context, refs plan.Images) (string, error) 
 	return l.layered(ctx, "store", below, own)
 }
 
-// layered is a folder of containerd with images on top of those of another store, if any.
+// layered is a folder of images on top of those of another, if any.
 func (l *Lab) layered(ctx context.Context, kind, below string, images []image) (string, error) {
-	key := []string{"store 5", filepath.Base(below)}
+	key := []string{"store 6", filepath.Base(below)}
 	for _, i := range images {
-		made, err := l.content(i)
+		made, err := l.content(ctx, i)
 		if err != nil {
 			return "", err
 		}
@@ -56,11 +67,11 @@ func (l *Lab) layered(ctx context.Context, kind, below string, images []image) (
 	}
 	dir, err := l.cached(kind, keyOf(key), func(dir string) error {
 		if below != "" {
-			if err := l.copyStore(ctx, below, dir); err != nil {
+			if err := l.copyImages(ctx, below, dir); err != nil {
 				return err
 			}
 		}
-		return l.fillStore(ctx, dir, images)
+		return l.fillStore(ctx, dir, kind, images)
 	})
 	if err != nil {
 		return "", err
@@ -68,42 +79,89 @@ func (l *Lab) layered(ctx context.Context, kind, below string, images []image) (
 	return dir, l.prune(kind, dir)
 }
 
-// fillStore makes images and imports them.
-func (l *Lab) fillStore(ctx context.Context, dir string, images []image) error {
-	archives, err := os.MkdirTemp(l.Cache, ".archives-")
+// copyImages begins a folder of images as the copy of another.
+func (l *Lab) copyImages(ctx context.Context, from, dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if _, err := l.run(ctx, "cp", "-al", filepath.Join(from, bundlesFolder), filepath.Join(dir, bundlesFolder)); err != nil {
+		return err
+	}
+	return l.copyStore(ctx, filepath.Join(from, storeFolder), filepath.Join(dir, storeFolder))
+}
+
+// fillStore makes images, writes them as a bundle and imports it.
+func (l *Lab) fillStore(ctx context.Context, dir, name string, images []image) error {
+	layers, err := os.MkdirTemp(l.Cache, ".layers-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(archives)
-	return l.withContainerd(ctx, dir, func(ctr commands) error {
-		for n, i := range images {
-			l.logf("making image %s", i.ref)
-			path := filepath.Join(archives, fmt.Sprintf("%d.tar", n))
-			if err := l.archive(ctx, path, i); err != nil {
-				return fmt.Errorf("image %s: %w", i.ref, err)
-			}
-			if _, err := ctr("images", "import", path); err != nil {
-				return err
-			}
-			if err := os.Remove(path); err != nil {
-				return err
-			}
+	defer os.RemoveAll(layers)
+	var list []bundle.Image
+	for n, i := range images {
+		l.logf("making image %s", i.ref)
+		made, err := l.makeImage(ctx, filepath.Join(layers, fmt.Sprintf("%d.tar", n)), i)
+		if err != nil {
+			return fmt.Errorf("image %s: %w", i.ref, err)
 		}
-		return nil
+		digest, err := made.Digest()
+		if err != nil {
+			return err
+		}
+		list = append(list, bundle.Image{Ref: i.ref, Digest: digest.String(), From: bundle.Made(made)})
+	}
+	bundles := filepath.Join(dir, bundlesFolder)
+	if err := os.MkdirAll(bundles, 0o755); err != nil {
+		return err
+	}
+	if err := bundle.WriteFile(ctx, filepath.Join(bundles, name+".tar"), "amd64", list); err != nil {
+		return err
+	}
+	return l.importInto(ctx, filepath.Join(dir, storeFolder), bundles)
+}
+
+// importInto has the code of a node's imgforge-images.service import and pin what is in
+// bundles and not yet in a store.
+func (l *Lab) importInto(ctx context.Context, store, bundles string) error {
+	root, err := os.MkdirTemp("", "imgforge-lab-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(root)
+	at := filepath.Join(root, artifact.BundleFolder)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.Symlink(bundles, at)); err != nil {
+		return err
+	}
+	ctr, err := l.Tool("ctr")
+	if err != nil {
+		return err
+	}
+	return l.withContainerd(ctx, store, func(_ commands, socket string) error {
+		return images.Run(ctx, images.Options{Root: root, Containerd: socket, Programs: filepath.Dir(ctr), Report: quiet{}})
 	})
 }
 
-// StoreWithout is a copy of a store that lacks images, as after a bundle that
-// was made without them. It ends with the lab.
+// quiet tells nobody what a step does: its error says enough.
+type quiet struct{}
+
+func (quiet) Failed(*bootcode.Failure) {}
+func (quiet) Waiting(_, _ string)      {}
+func (quiet) Done(_, _ string)         {}
+
+// StoreWithout is a folder of images whose store lacks some, as after a bundle that
+// was made without them; no bundle could bring them. It ends with the lab.
 func (l *Lab) StoreWithout(ctx context.Context, store string, refs ...string) (string, error) {
 	dir := filepath.Join(l.work, "store-without-"+keyOf(append(refs, filepath.Base(store))))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
-	if err := l.copyStore(ctx, store, dir); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, bundlesFolder), 0o755); err != nil {
 		return "", err
 	}
-	return dir, l.withContainerd(ctx, dir, func(ctr commands) error {
+	if err := l.copyStore(ctx, filepath.Join(store, storeFolder), filepath.Join(dir, storeFolder)); err != nil {
+		return "", err
+	}
+	return dir, l.withContainerd(ctx, filepath.Join(dir, storeFolder), func(ctr commands, _ string) error {
 		list, err := ctr("images", "list", "--quiet")
 		if err != nil {
 			return err
@@ -127,7 +185,7 @@ func (l *Lab) StoreWithout(ctx context.Context, store string, refs ...string) (s
 type commands func(args ...string) (string, error)
 
 // withContainerd runs a containerd on a store. Nobody else sees its mounts.
-func (l *Lab) withContainerd(ctx context.Context, store string, do func(commands) error) error {
+func (l *Lab) withContainerd(ctx context.Context, store string, do func(ctr commands, socket string) error) error {
 	state, err := os.MkdirTemp("", "imgforge-lab-")
 	if err != nil {
 		return err
@@ -161,7 +219,7 @@ func (l *Lab) withContainerd(ctx context.Context, store string, do func(commands
 	err = Await(started, "containerd answers", func(context.Context) error { _, err := ctr("version"); return err })
 	stop()
 	if err == nil {
-		err = do(ctr)
+		err = do(ctr, socket)
 	}
 	cancel()
 	daemon.Wait() // ended by the signal, which is no news

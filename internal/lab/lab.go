@@ -1,7 +1,7 @@
 // Package lab boots what was rendered and looks at it. Its nodes are
-// systemd-nspawn containers on a wire of their own, made of a Debian tree,
-// pinned programs and a payload that the real Ignition wrote; what the machine
-// underneath forces upon them stands in the override folder, and nothing else differs.
+// systemd-nspawn containers on a wire of their own, made of imgforge's base, its system
+// extension with pinned programs, and a payload that the real Ignition wrote; what the
+// machine underneath forces upon them is listed as overrides, and nothing else differs.
 package lab
 
 import (
@@ -21,7 +21,7 @@ import (
 type Config struct {
 	// Tool returns the path of a program by its usual name.
 	Tool func(name string) (string, error)
-	// Cache keeps Debian trees and container images from run to run, named by their
+	// Cache keeps trees and container images from run to run, named by their
 	// content, and nodes while they live. It must lie on a file system that
 	// overlays can be laid on, such as ext4.
 	Cache string

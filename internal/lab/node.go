@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/imgforge/imgforge/internal/artifact"
 )
 
 // NodeOptions say what a node is made of.
@@ -26,9 +28,11 @@ type NodeOptions struct {
 	Drive   string
 	// Files, when set, makes the node's files below a folder instead of either.
 	Files func(root string) error
-	// Tree, Programs and Store are folders that Tree, Programs and ImageStore return.
-	Tree, Programs, Store string
-	Network               *Network
+	// Tree and Store are folders that Tree and ImageStore return, Extensions those that
+	// Extensions does.
+	Tree, Store string
+	Extensions  []string
+	Network     *Network
 	// Address is the one that the provider gives to eth0; none when the payload sets it.
 	Address netip.Prefix
 }
@@ -120,6 +124,10 @@ func (n *Node) start() error {
 		"--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only", "--bind=/dev/kmsg", "--bind=/dev/net/tun")
 	for _, folder := range stateFolders() {
 		args = append(args, "--bind="+filepath.Join(n.state, filepath.Base(folder))+":/"+folder)
+	}
+	args = append(args, "--bind-ro="+filepath.Join(n.made.Store, bundlesFolder)+":"+artifact.BundleFolder)
+	for _, dir := range n.made.Extensions {
+		args = append(args, "--bind-ro="+dir+":/etc/extensions/"+filepath.Base(dir))
 	}
 	cmd := exec.Command("sh", args...)
 	cmd.Env = append(os.Environ(), "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=0", "SYSTEMD_NSPAWN_LOCK=0")

@@ -130,11 +130,6 @@ func playOutput(ctx context.Context, t *Trial) (err error) {
 		return err
 	}
 	drives := t.Plan.OS.Format == "cloud-init"
-	if drives {
-		if t.tree, err = t.CloudTree(ctx); err != nil {
-			return err
-		}
-	}
 	for _, name := range t.existing() {
 		made, _ := t.Plan.Node(name)
 		if drives {

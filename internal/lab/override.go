@@ -42,14 +42,21 @@ func Overrides() ([]string, error) {
 	return append(paths, "/"+kubeletDropIn), err
 }
 
-// override adds the lab's settings to a node's root. None replaces a file: one
-// that is there already is an error. The kubelet's unit is the payload's.
+// tableOfDisks is the one file of the tree that the lab replaces: it names the disks of
+// the base.
+const tableOfDisks = "etc/fstab"
+
+// override adds the lab's settings to a node's root. None replaces a file of the
+// payload: one that is there already is an error. The kubelet's unit is the payload's.
 func override(root string, kubelet []byte) error {
 	err := fs.WalkDir(overrideFiles, "override", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		data, err := overrideFiles.ReadFile(path)
+		if err == nil && path == "override/"+tableOfDisks {
+			err = os.RemoveAll(filepath.Join(root, tableOfDisks))
+		}
 		if err != nil {
 			return err
 		}
@@ -101,4 +108,16 @@ func startCommand(unit []byte) (string, error) {
 		}
 	}
 	return strings.Join(command, "\n"), nil
+}
+
+// containerOverrides are what a container has otherwise than a machine that boots the
+// base, beside files. No file of the payload is replaced or left out.
+func containerOverrides() []Override {
+	return []Override{
+		{Path: "/usr, on nodes of os.family imgforge", Text: "The base's own, of its packages and files, as a folder that is mounted read-only: no squashfs, no partition. Its kernel and initrd take no part."},
+		{Path: "/etc/extensions/imgforge", Text: "The product's system extension as a folder, since containers have no loop devices; systemd-sysext of the node merges it, which the lab enables where cloud-init sets a node up. Its runc is Debian's, which finds its libraries in the tree; its crictl is of another minor than Kubernetes."},
+		{Path: "/etc/extensions/" + ownExtension, Text: "A second extension: etcdctl, which the lab's checks call, and wireguard-go where the mesh is WireGuard."},
+		{Path: "/var/lib/imgforge/images", Text: "The product's bundles, mounted read-only. /var/lib/containerd has them imported and pinned already, by the code of imgforge-images.service, which finds that so on every node: unpacking the same images in each node at once would measure the disk of this machine."},
+		{Path: "/var/lib/containerd, /var/lib/etcd, /var/lib/kubelet", Text: "Folders of the machine's disk, since containerd lays no overlays on an overlay."},
+	}
 }

@@ -88,15 +88,16 @@ func peerSecrets() (token, key string, err error) {
 	return words[:6] + "." + words[6:22], hex.EncodeToString(raw[14:]), nil
 }
 
-// make makes the nodes of the same tree, programs and images, with kubeadm among the programs.
+// make makes the nodes of the same tree, programs and images, with kubeadm in an
+// extension of its own.
 func (c *peerCluster) make(ctx context.Context) error {
 	t := c.trial
-	kubeadm := filepath.Join(t.work, "kubeadm")
-	if err := t.place(filepath.Join(kubeadm, "usr/bin"), "kubeadm", "kubeadm"); err != nil {
+	kubeadm, err := t.OwnExtension("kubeadm", "kubeadm")
+	if err != nil {
 		return err
 	}
 	for _, m := range c.members {
-		n, err := t.Lab.Make(ctx, NodeOptions{Name: m.name, Tree: t.tree, Programs: kubeadm + ":" + t.programs, Store: t.images, Network: t.wire, Address: m.address,
+		n, err := t.Lab.Make(ctx, NodeOptions{Name: m.name, Tree: t.tree, Extensions: append([]string{kubeadm}, t.extensions...), Store: t.images, Network: t.wire, Address: m.address,
 			Files: func(root string) error { return c.files(root, m.like.root, m) }})
 		if err != nil {
 			return err

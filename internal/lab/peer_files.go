@@ -61,6 +61,9 @@ func (c *peerCluster) files(root, like string, m peerMember) error {
 			return err
 		}
 	}
+	if err := c.linkPlugins(root); err != nil {
+		return err
+	}
 	hosts := "127.0.0.1 localhost\n"
 	for _, n := range c.members {
 		hosts += fmt.Sprintf("%s %s\n", n.address.Addr(), n.name)
@@ -96,6 +99,25 @@ func (c *peerCluster) files(root, like string, m peerMember) error {
 		return err
 	}
 	return override(root, []byte(peerUnit))
+}
+
+// linkPlugins leads containerd to the plugins of the extension, as imgforge-node does on
+// a node of its own.
+func (c *peerCluster) linkPlugins(root string) error {
+	plugins, err := os.ReadDir(filepath.Join(c.trial.extensions[0], artifact.CNIPlugins))
+	if err != nil {
+		return err
+	}
+	to := filepath.Join(root, artifact.CNIFolder)
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for _, p := range plugins {
+		if err := os.Symlink(artifact.CNIPlugins+"/"+p.Name(), filepath.Join(to, p.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // config is kubeadm's for a node, with TOKEN and KEY where the secrets are: its

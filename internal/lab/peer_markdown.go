@@ -67,7 +67,7 @@ func (l Load) String() string {
 
 // peerSame is what no side has for itself.
 func peerSame() []string {
-	return []string{"the machine, one after the other", "the Debian tree", "the programs and their versions", "containerd and its settings",
+	return []string{"the machine, one after the other", "the tree of imgforge's base", "the programs and their versions", "containerd and its settings",
 		"what the lab adds to a node", "container images, unpacked on every node before power-on", "flannel's objects", "kube-proxy's mode"}
 }
 

@@ -44,7 +44,7 @@ func (b *bout) another(ctx context.Context, name, host, payload string) (*Node, 
 	for i := 2; slices.ContainsFunc(b.nodes, func(n *Node) bool { return n.Name == name }); i++ {
 		name = fmt.Sprintf("%s-%d", strings.TrimRight(name, "-0123456789"), i)
 	}
-	n, err := b.Lab.Make(ctx, NodeOptions{Name: name, HostName: host, Payload: data, Tree: b.tree, Programs: b.programs, Store: b.images,
+	n, err := b.Lab.Make(ctx, NodeOptions{Name: name, HostName: host, Payload: data, Tree: b.tree, Extensions: b.extensions, Store: b.images,
 		Network: b.wire, Address: b.free()})
 	if err != nil {
 		return nil, err

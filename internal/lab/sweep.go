@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -97,7 +98,8 @@ func (l *Lab) removeWork(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(string(mounts)) {
+	// What lies in another mount goes before it.
+	for _, line := range slices.Backward(strings.Split(string(mounts), "\n")) {
 		fields := strings.Fields(line)
 		if len(fields) > 1 && strings.HasPrefix(fields[1], dir+"/") {
 			if _, err := l.run(ctx, "umount", "--recursive", fields[1]); err != nil {

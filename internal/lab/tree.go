@@ -7,31 +7,65 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/imgforge/imgforge/images/debianbase"
+	"github.com/imgforge/imgforge/images/squashfs"
 )
 
 // release is the Debian whose packages the lab is made of.
 const release = "bookworm"
 
-// nodePackages are what the system of a node carries: those of the imgforge
-// base that payloads count on, without a kernel.
+// nodePackages are what a Debian tree of virtual machines, or of nodes that cloud-init
+// sets up, carries of what payloads count on, without a kernel.
 func nodePackages() []string {
 	return []string{"systemd", "systemd-sysv", "dbus", "udev", "systemd-resolved", "systemd-timesyncd", "iproute2", "iputils-ping", "curl",
 		"ca-certificates", "openssl", "procps", "kmod", "tinc", "wireguard-tools", "ipset", "iptables", "nftables", "conntrack", "runc",
 		"socat", "ethtool", "util-linux", "mount", "gdisk", "e2fsprogs", "openssh-server", "tzdata", "netbase"}
 }
 
-// Tree is the root of a node before its first boot, from the cache. It is
-// read-only: nodes lay their own files over it.
+// treeTime is that of every file of the base, in seconds since 1970. Nothing that the
+// lab looks at follows from it.
+const treeTime = 1763683200
+
+// Tree is imgforge's own base, which nodes of os.family imgforge boot, from the cache:
+// a folder with the base's /usr in it, as package debianbase makes it from the packages
+// of this machine's archive.
 func (l *Lab) Tree(ctx context.Context) (string, error) {
-	packages := nodePackages()
-	return l.cached("tree", keyOf(append([]string{"tree 2", release}, packages...)), func(dir string) error {
-		l.logf("making a Debian tree of %d packages and what they need", len(packages))
-		if err := l.debian(ctx, dir, "minbase", packages); err != nil {
+	names := slices.Concat([]string{"?essential", "?priority(required)"}, debianbase.Packages(), debianbase.MakingPackages())
+	packages, err := l.choose(ctx, names)
+	if err != nil {
+		return "", err
+	}
+	job := debianbase.Job{Packages: packages, Time: treeTime, Platform: "metal", Output: filepath.Join(l.Cache, "base"), Logf: l.logf}
+	content, err := job.Key()
+	if err != nil {
+		return "", err
+	}
+	return l.cached("base", keyOf([]string{"base 1", content}), func(dir string) error {
+		l.logf("making the tree of imgforge's base")
+		debs, err := os.MkdirTemp(l.Cache, ".debs-")
+		if err != nil {
 			return err
 		}
-		return firstBoot(dir)
+		defer os.RemoveAll(debs)
+		if err := l.fetch(ctx, debs, names); err != nil {
+			return err
+		}
+		for i := range job.Packages {
+			job.Packages[i].Path = filepath.Join(debs, job.Packages[i].Path)
+		}
+		return debianbase.Usr(ctx, job, func(entries []squashfs.Entry) error { return layOut(filepath.Join(dir, "usr"), entries) })
 	})
+}
+
+// treeOf is the tree that nodes boot whose payloads have a format.
+func (l *Lab) treeOf(ctx context.Context, format string) (string, error) {
+	if format == "cloud-init" {
+		return l.CloudTree(ctx)
+	}
+	return l.Tree(ctx)
 }
 
 // debian makes a Debian tree of packages and what they need; more are arguments
