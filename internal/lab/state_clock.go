@@ -49,7 +49,7 @@ const hour = time.Hour
 
 // boundSet is how long clocks may take to be right: whoever asked a time server in vain
 // waits longer before each new attempt, systemd-timesyncd up to six minutes
-// (NTP_RETRY_INTERVAL_MAX_USEC in its timesyncd-manager.c).
+// (NTP_RETRY_INTERVAL_MAX_USEC in its timesyncd-manager.h).
 const boundSet = 10 * time.Minute
 
 // clockTrial is a trial of masters whose clocks differ.
