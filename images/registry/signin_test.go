@@ -66,8 +66,11 @@ func anew(t *testing.T, registries ...Registry) *Client {
 func TestSignIn(t *testing.T) {
 	var said strings.Builder
 	logs.Warn, logs.Progress, logs.Debug = log.New(&said, "", 0), log.New(&said, "", 0), log.New(&said, "", 0)
-	for kind, r := range map[string]*signin.Registry{"basic": signin.Basic(t), "bearer": signin.Bearer(t, 0), "short tokens": signin.Bearer(t, 2)} {
+	for kind, r := range map[string]*signin.Registry{"basic": signin.Basic(t), "bearer": signin.Bearer(t, 0), "short tokens": signin.Bearer(t, 0)} {
 		image := private(t, r.Host)
+		if kind == "short tokens" { // not before: the library that pushes here sends no body again
+			r.Shorten(2)
+		}
 		ways := signin.Ways(r.Host)
 		if r.Tokens != nil {
 			ways["identity token"] = func(t *testing.T) { signin.Identity(t, r.Host) }

@@ -81,14 +81,21 @@ func (r *Registry) serve(t testing.TB, auth string) {
 	r.Host = strings.TrimPrefix(front.URL, "http://")
 }
 
+// Shorten has each token serve for so many requests from now on.
+func (r *Registry) Shorten(uses int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.uses = uses
+}
+
 // spent counts one use of a token.
 func (r *Registry) spent(authorization string) bool {
 	token, ok := strings.CutPrefix(authorization, "Bearer ")
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if !ok || r.uses == 0 {
 		return false
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.used[token]++
 	return r.used[token] > r.uses
 }
