@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -35,7 +37,8 @@ func (r *ring) show(ctx context.Context, f Fault, row *FaultRow) (whole bool) {
 		row.Error = err.Error()
 		r.keepWords()
 	}
-	r.logf("%s  %s: %s%s", map[bool]string{true: "holds", false: "FAILS"}[row.Passed], f.Name, row.Evidence, row.Error)
+	said := slices.DeleteFunc([]string{row.Evidence, row.Error}, func(s string) bool { return s == "" })
+	r.logf("%s  %s: %s", map[bool]string{true: "holds", false: "FAILS"}[row.Passed], f.Name, strings.Join(said, "; "))
 	return whole
 }
 
