@@ -15,7 +15,17 @@ mount -t overlay -o "lowerdir=/,upperdir=$scratch/upper,workdir=$scratch/work" o
 cd "$scratch/root"
 mount -t proc proc proc
 mount -t sysfs sysfs sys
-mount --rbind /dev dev
+# Devices are this system's; what programs leave beside them, such as keepalived's
+# numbers of processes, is not.
+mount -t tmpfs -o mode=0755 tmpfs dev
+mkdir dev/net dev/shm
+for device in null zero full random urandom tty net/tun; do
+	[ -e "/dev/$device" ] || continue
+	touch "dev/$device"
+	mount --bind "/dev/$device" "dev/$device"
+done
+ln -s /proc/self/fd dev/fd
+for n in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${n%%:*}" "dev/${n##*:}"; done
 for dir in run tmp; do mount -t tmpfs -o mode=0755 tmpfs "$dir"; done
 mkdir -p opt/programs
 mount --bind "$programs" opt/programs
