@@ -17,16 +17,19 @@ func unitRows(p *plan.Plan) (rows []Fault) {
 		for _, unit := range lastingUnits(p) {
 			f := Fault{Class: classUnit, Name: fmt.Sprintf("kill -9 %s on %s", unit, n.Name), Serves: true, Do: killUnit(unit, n.Name)}
 			f.Short = n.Name == "master-1" && unit == "containerd"
-			if unit == "systemd-timesyncd" {
-				f.Unable = func(*Trial) string {
-					return "timesyncd does not run in a container, whose clock is the machine's own (ConditionVirtualization=!container of its unit)"
-				}
+			switch unit {
+			case "systemd-timesyncd":
+				f.Unable = unable("timesyncd does not run in a container, whose clock is the machine's own (ConditionVirtualization=!container of its unit)")
+			case "imgforge-lab-wireguard":
+				f.Unable = unable("a node's WireGuard is its kernel's, which no signal ends; with the lab's stand-in the interface goes too, and the pod network that lies on it")
 			}
 			rows = append(rows, f)
 		}
 	}
 	return rows
 }
+
+func unable(why string) func(*Trial) string { return func(*Trial) string { return why } }
 
 // lastingUnits are the services of a node that go on while it runs.
 func lastingUnits(p *plan.Plan) []string {
