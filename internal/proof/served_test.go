@@ -43,7 +43,8 @@ roles:
 	if err := ignite(t, c.payloadOf(t, "master-1"), fetched); err != nil {
 		t.Fatal(err)
 	}
-	sameTree(t, "fetched", entries(t, fetched), entries(t, carried))
+	const when = "/etc/.ignition-result.json" // the one file that tells the time
+	sameTree(t, "fetched", entries(t, fetched, when), entries(t, carried, when))
 	if len(asked) == 0 {
 		t.Fatal("nothing was fetched")
 	}
