@@ -235,7 +235,7 @@ func looks() map[string]string {
 		"ignition":     "cat /etc/.ignition-result.json",
 		"root":         "df --output=size -BM / | tail -1",
 		"boot":         "systemd-analyze || true",
-		"sealed slots": "ls /etc/imgforge/slots /var/lib/imgforge 2>&1",
+		"sealed slots": "ls /etc/imgforge/slots /var/lib/imgforge 2>&1 || true",
 		"claim line":   "grep -rl imgforge-claim-v1 /etc /var/lib/imgforge /run/imgforge 2>/dev/null || true",
 	}
 }

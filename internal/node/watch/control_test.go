@@ -62,7 +62,7 @@ func newSite(t *testing.T, name string) *site {
 	machine.Write(t, s.root, "/containerd.sock", "", 0o600)
 	machine.Write(t, s.root, "/bin/systemctl", "#!/bin/sh\necho LoadState=loaded\necho ActiveState=activating\necho SubState=auto-restart\n", 0o755)
 	machine.Write(t, s.root, "/bin/journalctl", "#!/bin/sh\necho 'E1121 15:00:01.000000 1 run.go:72] \"command failed\" err=\"unknown flag: --foo\"'\n", 0o755)
-	s.o = Options{Root: s.root, Programs: s.root + "/bin:/usr/bin:/bin", Grace: time.Nanosecond, whoHas: func(net.Interface, netip.Addr) string { return "" },
+	s.o = Options{Root: s.root, Programs: s.root + "/bin:/usr/bin:/bin", Grace: time.Nanosecond, whoHas: func(net.Interface, netip.Addr) string { return "" }, disks: roomy,
 		Containerd: s.root + "/containerd.sock", Ports: Ports{Kubelet: s.serve(t, "kubelet", nil), Etcd: s.serve(t, "etcd", nil),
 			ControllerManager: s.serve(t, "manager", own), Scheduler: s.serve(t, "scheduler", own), HAProxy: s.serve(t, "haproxy", nil)}}.orDefault()
 	return s
@@ -265,3 +265,6 @@ func TestLeafEnds(t *testing.T) {
 		s.expect(t, code, "/etc/kubernetes/pki/")
 	}
 }
+
+// roomy is a node with one file system that has room.
+func roomy(string, string) []Disk { return []Disk{{Path: "/", Size: 20 << 30, Free: 10 << 30}} }

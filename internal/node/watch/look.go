@@ -70,7 +70,7 @@ func (l *looker) look(ctx context.Context) Facts {
 		all.Go(part)
 	}
 	f.Leaves = leaf.Read(l.o.Root, l.node.Role, f.Now)
-	f.Disks = disks(l.o.Root, l.node.Role)
+	f.Disks = l.o.disks(l.o.Root, l.node.Role)
 	records, _ := step.Read(l.o.Root) // what cannot be read has not been said
 	for _, r := range records {
 		f.Others[r.Step] = r

@@ -39,7 +39,7 @@ type seen struct {
 }
 
 func lookOn(root string) error {
-	l, err := newLooker(Options{Root: root, Programs: root + "/bin:" + programDirs}.orDefault())
+	l, err := newLooker(Options{Root: root, disks: roomy, Programs: root + "/bin:" + programDirs}.orDefault())
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,8 @@ type Options struct {
 
 	// whoHas asks the network; tests outside of a namespace of their own must not.
 	whoHas func(net.Interface, netip.Addr) string
+	// disks looks at this machine's file systems; how full they are is no matter of tests.
+	disks func(root, role string) []Disk
 }
 
 // Ports are where programs on this machine say how they are, all on loopback.
@@ -53,6 +55,9 @@ func (o Options) orDefault() Options {
 	}
 	if o.whoHas == nil {
 		o.whoHas = whoHas
+	}
+	if o.disks == nil {
+		o.disks = disks
 	}
 	return o
 }
