@@ -92,7 +92,7 @@ func TestSnapshotLargerThanTheDisk(t *testing.T) {
 func TestSourceThatStalls(t *testing.T) {
 	gone := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for range 12 {
+		for range 35 {
 			io.WriteString(w, "part")
 			w.(http.Flusher).Flush()
 			time.Sleep(100 * time.Millisecond)
@@ -104,16 +104,17 @@ func TestSourceThatStalls(t *testing.T) {
 	}))
 	defer server.Close()
 	n := bare(t, "8000000")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	n.o.Stall = 3 * time.Second // longer than a busy machine pauses, shorter than the slow source takes
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	from := func(path string) func(context.Context, io.Writer) error {
 		return func(ctx context.Context, to io.Writer) error { return n.download(ctx, server.URL+path, to) }
 	}
 	var got bytes.Buffer
-	if err := n.arrive(ctx, &got, from("/slow")); err != nil || got.String() != strings.Repeat("part", 12) {
+	if err := n.arrive(ctx, &got, from("/slow")); err != nil || got.String() != strings.Repeat("part", 35) {
 		t.Errorf("%q: %v", &got, err)
 	}
-	if err := n.adopt(ctx, from("/stalls")); err == nil || !strings.Contains(err.Error(), "nothing came for 1s") {
+	if err := n.adopt(ctx, from("/stalls")); err == nil || !strings.Contains(err.Error(), "nothing came for 3s") {
 		t.Error(err)
 	}
 	<-gone
