@@ -36,19 +36,25 @@ func diskRows(p *plan.Plan) (rows []Fault) {
 		Fault{Class: classCorrupt, Name: "pages of etcd's database on " + m + " are overwritten", Short: true, Serves: true, Do: spoiledDatabase(m)})
 }
 
-// smallDisk is what etcd gets in the row about a full one: room for its log, of which
-// it sets two parts of 64 MiB aside, and for its database.
+// smallDisk is what a state folder gets in the rows about a full one, in bytes: for etcd
+// that is room for its log, of which it sets two parts of 64 MiB aside, and its database.
 const smallDisk = 320 << 20
 
 // fullDisk gives a master a small disk for etcd, fills it, and makes room again.
 func fullDisk(name string) func(context.Context, *bout) (string, error) {
+	return onSmallDisk(name, func(ctx context.Context, n *Node) (func(context.Context) error, error) { return n.ownDisk(ctx, "etcd") }, (*bout).fillMaster)
+}
+
+// onSmallDisk gives a node a small disk and has something happen once the cluster is
+// whole with it. Whatever that was, the node gets its own disk back.
+func onSmallDisk(name string, give func(context.Context, *Node) (back func(context.Context) error, err error), happen func(*bout, context.Context, *Node) (string, error)) func(context.Context, *bout) (string, error) {
 	return func(ctx context.Context, b *bout) (evidence string, err error) {
 		n, err := b.Named(name)
 		if err != nil {
 			return "", err
 		}
 		b.Aside(n)
-		back, err := n.ownDisk(ctx, "etcd", smallDisk)
+		back, err := give(ctx, n)
 		if err != nil {
 			return "", err
 		}
@@ -60,46 +66,52 @@ func fullDisk(name string) func(context.Context, *bout) (string, error) {
 		if err := b.becomesWhole(ctx, boundWhole); err != nil {
 			return "", err
 		}
-		b.Begun()
-		filler := filepath.Join(n.state, "etcd", "filler")
-		if err := fill(filler); err != nil {
-			return "", err
-		}
-		if err := b.enlarge(ctx, 6); err != nil { // what etcd has to write has no room
-			return "", err
-		}
-		said, err := b.saysCode(ctx, n, bootcode.DiskFull)
-		if err != nil {
-			return "", err
-		}
-		state := "its etcd went on in the room that it had"
-		if _, err := b.Wait(ctx, "etcd of "+name+" ends", 20*time.Second, func(ctx context.Context) error {
-			if n.answers("http://127.0.0.1:2381/readyz")(ctx) == nil {
-				return errors.New("it answers")
-			}
-			return nil
-		}); err == nil {
-			state = "its etcd ended"
-		}
-		if err := b.Serves(ctx, soon); err != nil {
-			return "", fmt.Errorf("while one disk is full: %w", err)
-		}
-		if err := os.Remove(filler); err != nil {
-			return "", err
-		}
-		b.Healed()
-		if err := b.becomesWhole(ctx, boundWhole); err != nil {
-			return "", err
-		}
-		took, err := b.Wait(ctx, name+" has nothing more to say about its disk", 2*time.Minute, func(context.Context) error {
-			if _, err := n.endsIn(bootcode.DiskFull); err == nil {
-				return errors.New("its console ends in that code")
-			}
-			return nil
-		})
-		b.Measure("the code is withdrawn", took, 0)
-		return said + "; " + state + ", the others served on; with room it went on by itself", err
+		return happen(b, ctx, n)
 	}
+}
+
+// fillMaster fills the disk of a master's etcd, which may end of it while the others
+// serve; with room it goes on.
+func (b *bout) fillMaster(ctx context.Context, n *Node) (string, error) {
+	b.Begun()
+	filler := filepath.Join(n.state, "etcd", "filler")
+	if err := fill(filler); err != nil {
+		return "", err
+	}
+	if err := b.enlarge(ctx, 6); err != nil { // what etcd has to write has no room
+		return "", err
+	}
+	said, err := b.saysCode(ctx, n, bootcode.DiskFull)
+	if err != nil {
+		return "", err
+	}
+	state := "its etcd went on in the room that it had"
+	if _, err := b.Wait(ctx, "etcd of "+n.Name+" ends", 20*time.Second, func(ctx context.Context) error {
+		if n.answers("http://127.0.0.1:2381/readyz")(ctx) == nil {
+			return errors.New("it answers")
+		}
+		return nil
+	}); err == nil {
+		state = "its etcd ended"
+	}
+	if err := b.Serves(ctx, soon); err != nil {
+		return "", fmt.Errorf("while one disk is full: %w", err)
+	}
+	if err := os.Remove(filler); err != nil {
+		return "", err
+	}
+	b.Healed()
+	if err := b.becomesWhole(ctx, boundWhole); err != nil {
+		return "", err
+	}
+	took, err := b.Wait(ctx, n.Name+" has nothing more to say about its disk", 2*time.Minute, func(context.Context) error {
+		if _, err := n.endsIn(bootcode.DiskFull); err == nil {
+			return errors.New("its console ends in that code")
+		}
+		return nil
+	})
+	b.Measure("the code is withdrawn", took, 0)
+	return said + "; " + state + ", the others served on; with room it went on by itself", err
 }
 
 // fill writes a file until there is no room left.
@@ -139,9 +151,9 @@ func (b *bout) enlarge(ctx context.Context, count int) error {
 	return nil
 }
 
-// ownDisk gives one of a node's state folders a file system of its own and of a size,
+// ownDisk gives one of a node's state folders a small file system of its own,
 // with what the folder holds; back gives the folder back what that holds then.
-func (n *Node) ownDisk(ctx context.Context, folder string, size int) (back func(context.Context) error, err error) {
+func (n *Node) ownDisk(ctx context.Context, folder string) (back func(context.Context) error, err error) {
 	at := filepath.Join(n.state, folder)
 	aside := at + ".aside"
 	if err := n.PowerOff(ctx); err != nil {
@@ -150,7 +162,7 @@ func (n *Node) ownDisk(ctx context.Context, folder string, size int) (back func(
 	err = n.lab.runAll(ctx,
 		[]string{"mv", at, aside},
 		[]string{"mkdir", "--mode=0700", at},
-		[]string{"mount", "-t", "tmpfs", "-o", fmt.Sprintf("mode=0700,size=%d", size), "lab", at},
+		[]string{"mount", "-t", "tmpfs", "-o", fmt.Sprintf("mode=0700,size=%d", smallDisk), "lab", at},
 		[]string{"cp", "-a", aside + "/.", at},
 		[]string{"rm", "-rf", aside})
 	if err != nil {

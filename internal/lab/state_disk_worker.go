@@ -24,24 +24,7 @@ evictionPressureTransitionPeriod: 30s
 
 // fullWorker gives the kubelet of a worker a small disk, fills it, and makes room again.
 func fullWorker(name string) func(context.Context, *bout) (string, error) {
-	return func(ctx context.Context, b *bout) (evidence string, err error) {
-		n, err := b.Named(name)
-		if err != nil {
-			return "", err
-		}
-		b.Aside(n)
-		back, err := n.smallDisk(ctx)
-		if err != nil {
-			return "", err
-		}
-		defer func() {
-			bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-			defer cancel()
-			err = errors.Join(err, back(bounded))
-		}()
-		if err := b.becomesWhole(ctx, boundWhole); err != nil {
-			return "", err
-		}
+	return onSmallDisk(name, smallWorker, func(b *bout, ctx context.Context, n *Node) (string, error) {
 		k, err := b.runKept(ctx, apartIfItCan)
 		if err != nil {
 			return "", err
@@ -49,9 +32,9 @@ func fullWorker(name string) func(context.Context, *bout) (string, error) {
 		if k.readyBeside(ctx, name) == nil {
 			return "", fmt.Errorf("none of its pods is on %s", name)
 		}
-		evidence, err = b.fillWorker(ctx, n, k)
+		evidence, err := b.fillWorker(ctx, n, k)
 		return evidence, errors.Join(err, k.gone(ctx))
-	}
+	})
 }
 
 // fillWorker fills the disk and has its pods go elsewhere; with room the node is as
@@ -125,14 +108,14 @@ func (b *bout) takesPods(ctx context.Context, name string) error {
 	return nil
 }
 
-// smallDisk gives the node's kubelet a file system of its own, with what a kubelet does
+// smallWorker gives the node's kubelet a file system of its own, with what a kubelet does
 // on a machine whose disk is its own.
-func (n *Node) smallDisk(ctx context.Context) (back func(context.Context) error, err error) {
+func smallWorker(ctx context.Context, n *Node) (back func(context.Context) error, err error) {
 	settings := filepath.Join(n.root, kubeletFolder, "small.conf")
 	if err := os.WriteFile(settings, []byte(smallKubelet), 0o644); err != nil {
 		return nil, err
 	}
-	larger, err := n.ownDisk(ctx, "kubelet", smallDisk)
+	larger, err := n.ownDisk(ctx, "kubelet")
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(settings))
 	}
