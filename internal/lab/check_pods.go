@@ -56,29 +56,15 @@ func (t *Trial) probes(ctx context.Context, o *operator) (pods []probe, err erro
 	if err != nil {
 		return nil, err
 	}
-	var list struct {
-		Items []struct {
-			Metadata struct {
-				Name              string  `json:"name"`
-				DeletionTimestamp *string `json:"deletionTimestamp"`
-			} `json:"metadata"`
-			Spec struct {
-				NodeName string `json:"nodeName"`
-			} `json:"spec"`
-			Status struct {
-				Conditions []struct{ Type, Status string } `json:"conditions"`
-			} `json:"status"`
-		} `json:"items"`
-	}
+	var list podList
 	if err := json.Unmarshal([]byte(out), &list); err != nil {
 		return nil, err
 	}
 	missing := slices.Clone(t.result.Nodes)
-	for _, item := range list.Items {
-		ready := slices.ContainsFunc(item.Status.Conditions, func(c struct{ Type, Status string }) bool { return c.Type == "Ready" && c.Status == "True" })
-		if ready && item.Metadata.DeletionTimestamp == nil {
-			pods = append(pods, probe{item.Metadata.Name, item.Spec.NodeName})
-			missing = slices.DeleteFunc(missing, func(name string) bool { return name == item.Spec.NodeName })
+	for _, p := range list.pods() {
+		if p.ready {
+			pods = append(pods, probe{p.name, p.node})
+			missing = slices.DeleteFunc(missing, func(name string) bool { return name == p.node })
 		}
 	}
 	if len(missing) > 0 {

@@ -28,13 +28,6 @@ type kept struct {
 	text  string
 }
 
-// keptPod is one of them, as the API knows it.
-type keptPod struct {
-	name, node     string
-	phase, reason  string
-	ready, leaving bool
-}
-
 // runKept runs them and waits until all are Ready.
 func (b *bout) runKept(ctx context.Context, apart string) (kept, error) {
 	var workers []string
@@ -58,7 +51,7 @@ func (k kept) readyBeside(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	if ready := len(slices.DeleteFunc(pods, func(p keptPod) bool { return !p.ready || p.node == node })); ready != k.count {
+	if ready := len(slices.DeleteFunc(pods, func(p listedPod) bool { return !p.ready || p.node == node })); ready != k.count {
 		return fmt.Errorf("%d of %d are Ready", ready, k.count)
 	}
 	return nil
@@ -75,32 +68,10 @@ func (k kept) ask(ctx context.Context, args ...string) error {
 }
 
 // look lists them. One that is on its way out is not Ready: so a budget counts too.
-func (k kept) look(ctx context.Context) (out []keptPod, err error) {
-	var list struct {
-		Items []struct {
-			Metadata struct {
-				Name              string  `json:"name"`
-				DeletionTimestamp *string `json:"deletionTimestamp"`
-			} `json:"metadata"`
-			Spec struct {
-				NodeName string `json:"nodeName"`
-			} `json:"spec"`
-			Status struct {
-				Phase, Reason string
-				Conditions    []struct{ Type, Status string }
-			} `json:"status"`
-		} `json:"items"`
-	}
+func (k kept) look(ctx context.Context) ([]listedPod, error) {
+	var list podList
 	if err := k.anyMaster(ctx, k.o, "/api/v1/namespaces/kept/pods", &list); err != nil {
 		return nil, err
 	}
-	for _, item := range list.Items {
-		p := keptPod{name: item.Metadata.Name, node: item.Spec.NodeName, phase: item.Status.Phase, reason: item.Status.Reason,
-			leaving: item.Metadata.DeletionTimestamp != nil}
-		for _, c := range item.Status.Conditions {
-			p.ready = p.ready || c.Type == "Ready" && c.Status == "True" && !p.leaving
-		}
-		out = append(out, p)
-	}
-	return out, nil
+	return list.pods(), nil
 }
