@@ -2,17 +2,14 @@ package release
 
 import (
 	"encoding/json"
-	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/imgforge/imgforge/internal/testtool"
+	"github.com/imgforge/imgforge/internal/testtool/signin"
 )
 
 // The library of oras gives every file its name back; skopeo reads the index and
@@ -58,39 +55,5 @@ func readers(t *testing.T, oras, skopeo string, target Target, s Set) {
 // debianRegistry runs Debian's registry, which keeps its files in a folder.
 func debianRegistry(t *testing.T) Target {
 	t.Helper()
-	program := testtool.Path(t, "docker-registry")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	dir := t.TempDir()
-	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage:\n  filesystem: {rootdirectory: %q}\nhttp: {addr: %q, secret: loopback}\n", filepath.Join(dir, "files"), address)
-	if err := os.WriteFile(filepath.Join(dir, "config.yml"), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "serve", filepath.Join(dir, "config.yml"))
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if t.Failed() {
-			t.Log(said.String()[max(0, said.Len()-2000):])
-		}
-	})
-	for range 1200 { // a minute, for machines that are busy
-		resp, err := http.Get("http://" + address + "/v2/")
-		if err == nil {
-			resp.Body.Close()
-			return Target{Repository: address + "/clusters/demo", Attempts: 3, Backoff: func(int) time.Duration { return 0 }}
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatalf("docker-registry does not answer:\n%s", &said)
-	return Target{}
+	return Target{Repository: signin.Open(t) + "/clusters/demo", Attempts: 3, Backoff: func(int) time.Duration { return 0 }}
 }

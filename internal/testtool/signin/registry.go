@@ -5,7 +5,6 @@ package signin
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -66,7 +65,15 @@ func Bearer(t testing.TB, uses int) *Registry {
 // serve runs the registry, and before it a proxy that counts the uses of tokens.
 func (r *Registry) serve(t testing.TB, auth string) {
 	t.Helper()
-	behind := &url.URL{Scheme: "http", Host: run(t, auth)}
+	behind := &url.URL{Scheme: "http", Host: run(t, auth, 20*time.Second)}
+	resp, err := http.Get(behind.String() + "/v2/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusUnauthorized {
+		t.Fatalf("the registry lets anybody in: %s", resp.Status)
+	}
 	proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(behind)
 		p.Out.Host = p.In.Host // of which the registry makes the places of uploads
@@ -100,46 +107,23 @@ func (r *Registry) spent(authorization string) bool {
 	return r.used[token] > r.uses
 }
 
-// run starts Debian's registry with a folder of its own and returns its address.
-func run(t testing.TB, auth string) string {
+// Open is the same registry without a sign-in, by its host and port.
+func Open(t testing.TB) string {
 	t.Helper()
-	program := testtool.Path(t, "docker-registry")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	dir := t.TempDir()
-	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage:\n  filesystem: {rootdirectory: %q}\nhttp: {addr: %q, secret: loopback}\n",
-		filepath.Join(dir, "files"), address) + auth
-	path := filepath.Join(dir, "config.yml")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "serve", path)
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if t.Failed() {
-			t.Log(said.String()[max(0, said.Len()-2000):])
+	return run(t, "", time.Minute) // for machines that are busy
+}
+
+// run starts Debian's registry with a folder of its own and returns its address.
+func run(t testing.TB, auth string, patience time.Duration) string {
+	t.Helper()
+	program, dir := testtool.Path(t, "docker-registry"), t.TempDir()
+	return testtool.Server(t, patience, func(address string) *exec.Cmd {
+		config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage:\n  filesystem: {rootdirectory: %q}\nhttp: {addr: %q, secret: loopback}\n",
+			filepath.Join(dir, "files"), address) + auth
+		path := filepath.Join(dir, "config.yml")
+		if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
 		}
+		return exec.Command(program, "serve", path)
 	})
-	for range 400 {
-		if resp, err := http.Get("http://" + address + "/v2/"); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode != http.StatusUnauthorized {
-				t.Fatalf("the registry lets anybody in: %s", resp.Status)
-			}
-			return address
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatalf("docker-registry does not answer")
-	return ""
 }
