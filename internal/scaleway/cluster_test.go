@@ -2,7 +2,9 @@ package scaleway_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
@@ -113,6 +115,34 @@ func (r *runs) begin(api *fake.API, fault fake.Fault, what string, attempt func(
 }
 
 func (r *runs) wait() { r.all.Wait() }
+
+// killed ends a run at call n, from 1, of those that it makes; false: it has fewer. Killed
+// before or after the call had its effect, a run that began something says what exists.
+func killed(t *testing.T, api *fake.API, n int, fault fake.Fault, run func(context.Context, *scaleway.Runner) error) bool {
+	t.Helper()
+	ctx, kill := context.WithCancel(t.Context())
+	defer kill()
+	before := api.Calls()
+	api.Fault = func(call int, _ *http.Request) fake.Fault {
+		if call-before != n {
+			return fake.None
+		}
+		kill()
+		return fault
+	}
+	defer func() { api.Fault = nil }()
+	var said []string
+	err := run(ctx, runner(t, &said))
+	if _, told := errors.AsType[*scaleway.Stopped](err); err != nil && len(said) > 0 && !told {
+		t.Errorf("killed at call %d: begun, and what exists is not said: %v", n, err)
+	}
+	return err != nil
+}
+
+// killings are the two ways to be killed during a call.
+func killings() map[string]fake.Fault {
+	return map[string]fake.Fault{"before the work": fake.HungUp, "after the work": fake.HungUpAfter}
+}
 
 // differs says how what exists is not what should.
 func differs(got, want []string) error {

@@ -30,15 +30,15 @@ func kept[T any](now, before []T, made map[string]bool, id func(T) string) []T {
 }
 
 // refresh asks for the servers and volumes of this run one by one, since a list that
-// does not show one yet cannot say how it is.
+// does not show one yet cannot say how it is, and one that does may show it as it was.
 func (w *work) refresh(ctx context.Context, seen *Observed, shown map[string]bool) error {
 	with := scw.WithContext(ctx)
 	for i, v := range seen.Volumes {
-		if shown[v.ID] {
+		if shown[v.ID] && !w.touched[v.ID] {
 			continue
 		}
 		now, err := w.block.GetVolume(&block.GetVolumeRequest{Zone: w.zone, VolumeID: v.ID}, with)
-		if err != nil && !absent(err) {
+		if err := w.missed(err, shown, v.ID); err != nil {
 			return err
 		}
 		if err == nil {
@@ -47,19 +47,41 @@ func (w *work) refresh(ctx context.Context, seen *Observed, shown map[string]boo
 	}
 	for i := range seen.Servers {
 		s := &seen.Servers[i]
-		s.RootTagged = slices.ContainsFunc(seen.Volumes, func(v Volume) bool { return v.ID == s.Root })
-		if shown[s.ID] {
-			continue
+		if !shown[s.ID] || w.touched[s.ID] {
+			if err := w.refreshServer(ctx, s, shown); err != nil {
+				return err
+			}
 		}
-		now, err := w.instance.GetServer(&instance.GetServerRequest{Zone: w.zone, ServerID: s.ID}, with)
-		if err != nil && !absent(err) {
-			return err
-		}
-		if err == nil {
-			tagged, data := s.RootTagged, s.UserData
-			*s = seenServer(now.Server)
-			s.RootTagged, s.UserData = tagged, data
-		}
+		s.RootTagged = s.Root == "" || slices.ContainsFunc(seen.Volumes, func(v Volume) bool { return v.ID == s.Root })
+	}
+	return nil
+}
+
+func (w *work) refreshServer(ctx context.Context, s *Server, shown map[string]bool) error {
+	now, err := w.instance.GetServer(&instance.GetServerRequest{Zone: w.zone, ServerID: s.ID}, scw.WithContext(ctx))
+	if err := w.missed(err, shown, s.ID); err != nil {
+		return err
+	}
+	if err != nil {
+		return nil
+	}
+	was := *s
+	*s = seenServer(now.Server)
+	s.Kept, s.UserData = was.Kept, was.UserData
+	if s.stopped() && !was.stopped() {
+		s.UserData, err = w.userData(ctx, s.ID)
+	}
+	return err
+}
+
+// missed takes note of an object that a list shows and that is not there any more; what
+// else went wrong it returns.
+func (w *work) missed(err error, shown map[string]bool, id string) error {
+	if !absent(err) {
+		return err
+	}
+	if shown[id] {
+		w.gone[id] = true
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ type work struct {
 	seen    *Observed
 	made    map[string]bool // IDs
 	gone    map[string]bool
+	touched map[string]bool // what this run changed, or tried to
 	pause   func(context.Context, int) error
 }
 

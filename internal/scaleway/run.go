@@ -62,7 +62,8 @@ func (r *Runner) Down(ctx context.Context, c *Cluster, keepImages bool) (*Observ
 }
 
 func (r *Runner) servers(ctx context.Context, w *work) (*Observed, error) {
-	w.Client, w.made, w.gone, w.pause = r.Client, map[string]bool{}, map[string]bool{}, r.Pause
+	w.Client, w.pause = r.Client, r.Pause
+	w.made, w.gone, w.touched = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	err := r.run(ctx, w)
 	return w.seen, err
 }
@@ -82,6 +83,7 @@ func (r *Runner) run(ctx context.Context, w job) error {
 			return err
 		}
 	}
+	var said Change
 	for tries, fresh := 0, true; ; {
 		changes, err := w.next()
 		if err != nil {
@@ -98,7 +100,8 @@ func (r *Runner) run(ctx context.Context, w job) error {
 			continue
 		}
 		change := changes[0]
-		if tries == 0 {
+		if tries == 0 || change != said {
+			said = change
 			r.Say(change.String())
 		}
 		err = w.perform(ctx, change)
@@ -178,6 +181,7 @@ func (w *work) observe(ctx context.Context) error {
 	if err := w.refresh(ctx, seen, shown); err != nil {
 		return err
 	}
+	seen.drop(w.gone)
 	w.seen = seen
 	return nil
 }

@@ -2,7 +2,6 @@ package scaleway_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -88,14 +87,14 @@ func TestOneMore(t *testing.T) {
 	api := fake.New()
 	serve(t, api)
 	before := up(t, api, shared())
-	c := shared()
-	more := c.Nodes[2]
-	more.Name, more.Slot, more.Address, more.UserData = "proxy-3", 3, c.Nodes[2].Address.Next(), []byte("new")
-	c.Nodes = append(c.Nodes, more)
-	for i := range c.Nodes { // what running servers boot from is not touched
-		c.Nodes[i].UserData = append([]byte("renewed "), c.Nodes[i].UserData...)
+	old, written := api.IDs(), []string{}
+	api.Fault = func(_ int, r *http.Request) fake.Fault {
+		if r.Method != http.MethodGet {
+			written = append(written, r.Method+" "+r.URL.Path)
+		}
+		return fake.None
 	}
-	after := up(t, api, c)
+	after := up(t, api, oneMore())
 	for _, line := range before {
 		if !slices.Contains(after, line) {
 			t.Errorf("changed: %s", line)
@@ -107,6 +106,27 @@ func TestOneMore(t *testing.T) {
 	if got := string(api.UserData("proxy-1")); got != payload+"proxy-1" {
 		t.Errorf("the user-data of a running server became %q", got)
 	}
+	// Nothing that was there is so much as written to.
+	for _, call := range written {
+		if slices.ContainsFunc(old, func(id string) bool { return strings.Contains(call, id) }) {
+			t.Errorf("written to: %s", call)
+		}
+	}
+	if len(written) < 5 {
+		t.Errorf("the calls that made a server: %q", written)
+	}
+}
+
+// oneMore is shared with a third proxy, and all payloads made anew.
+func oneMore() *scaleway.Cluster {
+	c := shared()
+	more := c.Nodes[2]
+	more.Name, more.Slot, more.Address, more.UserData = "proxy-3", 3, c.Nodes[2].Address.Next(), []byte("new")
+	c.Nodes = append(c.Nodes, more)
+	for i := range c.Nodes { // what running servers boot from is not touched
+		c.Nodes[i].UserData = append([]byte("renewed "), c.Nodes[i].UserData...)
+	}
+	return c
 }
 
 func TestDownTakesOnlyItsOwn(t *testing.T) {
@@ -221,51 +241,104 @@ func failOne(ctx context.Context, api *fake.API, client *scaleway.Client, n int,
 	return differs(api.Inventory(), nil)
 }
 
-// A run is killed at every call, before or after the call had its effect, and started anew.
+// A run is killed at every call, before or after the call had its effect, and started
+// anew, or everything is removed instead; a removal is killed at every call as well.
 func TestKilledAnywhere(t *testing.T) {
 	clean := fake.New()
 	serve(t, clean)
 	want := up(t, clean, shared())
-	ups := clean.Calls()
-	for _, fault := range []fake.Fault{fake.HungUp, fake.HungUpAfter} {
-		for n := 1; n <= ups; n++ {
-			api := killed(t, n, n%3, fault)
-			same(t, up(t, api, shared()), want)
-			if m := api.Mistakes(); len(m) > 0 || t.Failed() {
-				t.Fatalf("killed at call %d: %v", n, m)
+	goUp := func(ctx context.Context, r *scaleway.Runner) error { _, err := r.Up(ctx, shared()); return err }
+	goDown := func(ctx context.Context, r *scaleway.Runner) error {
+		_, err := r.Down(ctx, shared(), false)
+		return err
+	}
+	for when, fault := range killings() {
+		for n, more := 1, true; more; n++ {
+			api := project(t, n%3)
+			if more = killed(t, api, n, fault, goUp); more {
+				same(t, up(t, api, shared()), want)
+				half := project(t, n%3)
+				killed(t, half, n, fault, goUp)
+				down(t, shared())
+				same(t, half.Inventory(), nil)
 			}
-			half := killed(t, n, n%3, fault)
-			down(t, shared())
-			if left := half.Inventory(); len(left) > 0 {
-				t.Fatalf("killed at call %d: left behind: %v", n, left)
+			check(t, api, "up was killed %s at call %d", when, n)
+		}
+		for n, more := 1, true; more; n++ {
+			api := project(t, n%3)
+			up(t, api, shared())
+			if more = killed(t, api, n, fault, goDown); more {
+				down(t, shared())
 			}
+			same(t, api.Inventory(), nil)
+			check(t, api, "down was killed %s at call %d", when, n)
 		}
 	}
 }
 
-// killed is a project in which a run ended at call n.
-func killed(t *testing.T, n, lag int, fault fake.Fault) *fake.API {
-	t.Helper()
-	api := fake.New()
-	api.Lag = lag
-	ctx, kill := context.WithCancel(t.Context())
-	defer kill()
-	api.Fault = func(call int, _ *http.Request) fake.Fault {
-		if call != n {
-			return fake.None
+// One server more, through every fault and killed at every call: the others stay as they are.
+func TestOneMoreThroughEveryFault(t *testing.T) {
+	more := oneMore()
+	clean := fake.New()
+	serve(t, clean)
+	before := up(t, clean, shared())
+	calls := clean.Calls()
+	want := up(t, clean, more)
+	calls = clean.Calls() - calls
+	for name, fault := range fake.Faults() {
+		all := newRuns(t)
+		for n := 1; n <= calls; n++ {
+			api := fake.New()
+			all.begin(api, fault, fmt.Sprintf("%s at call %d", name, n), func(c *scaleway.Client) error {
+				return grow(t.Context(), api, c, n, fault, more, want)
+			})
 		}
-		kill()
-		return fault
+		all.wait()
 	}
-	serve(t, api)
+	for when, fault := range killings() {
+		for n, ended := 1, true; ended; n++ {
+			api := project(t, n%3)
+			same(t, up(t, api, shared()), before)
+			ended = killed(t, api, n, fault, func(ctx context.Context, r *scaleway.Runner) error { _, err := r.Up(ctx, more); return err })
+			same(t, up(t, api, more), want)
+			check(t, api, "killed %s at call %d", when, n)
+		}
+	}
+}
+
+// grow brings a cluster up, and then one more server, of whose calls one goes wrong.
+func grow(ctx context.Context, api *fake.API, c *scaleway.Client, n int, fault fake.Fault, more *scaleway.Cluster, want []string) error {
 	var said []string
-	_, err := runner(t, &said).Up(ctx, shared())
-	if err == nil {
-		t.Fatalf("call %d: the run was not ended", n)
+	if _, err := process(c, &said).Up(ctx, shared()); err != nil {
+		return err
 	}
-	// What exists is said, once something was begun.
-	if _, told := errors.AsType[*scaleway.Stopped](err); len(said) > 0 && !told {
-		t.Errorf("call %d: begun, and what exists is not said: %v", n, err)
+	api.Lag = n % 3
+	first := api.Calls()
+	api.Fault = func(call int, _ *http.Request) fake.Fault {
+		if call-first == n {
+			return fault
+		}
+		return fake.None
 	}
+	if _, err := process(c, &said).Up(ctx, more); err != nil {
+		return fmt.Errorf("%w\n%s", err, strings.Join(said, "\n"))
+	}
+	return differs(api.Inventory(), want)
+}
+
+// project is an empty one whose listings lag.
+func project(t *testing.T, lag int) *fake.API {
+	t.Helper()
+	api := shop()
+	api.Lag = lag
+	serve(t, api)
 	return api
+}
+
+// check ends a test that has gone wrong, or whose project saw what nobody wants.
+func check(t *testing.T, api *fake.API, format string, args ...any) {
+	t.Helper()
+	if m := api.Mistakes(); len(m) > 0 || t.Failed() {
+		t.Fatalf(format+": %v", append(args, m)...)
+	}
 }

@@ -26,6 +26,7 @@ func (w *work) performServer(ctx context.Context, c Change) error {
 	if s == nil {
 		return stray(c)
 	}
+	w.touched[s.ID] = true // also when it fails: the attempt may have worked
 	switch c.Kind {
 	case TagRoot:
 		return w.tagRoot(s, with)
@@ -111,6 +112,7 @@ func (w *work) tagRoot(s *Server, with scw.RequestOption) error {
 
 func (w *work) attachVolume(s *Server, name string, with scw.RequestOption) error {
 	v := w.seen.volume(name)
+	w.touched[v.ID] = true
 	_, err := w.instance.AttachServerVolume(&instance.AttachServerVolumeRequest{Zone: w.zone, ServerID: s.ID, VolumeID: v.ID,
 		VolumeType: instance.AttachServerVolumeRequestVolumeTypeSbsVolume}, with)
 	if err != nil {

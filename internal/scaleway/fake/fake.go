@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,8 +38,11 @@ const Header = "X-Fake"
 type API struct {
 	// Fault tells how call n (from 1) goes wrong; nil: none does.
 	Fault func(n int, r *http.Request) Fault
-	// Lag is in how many listings a new object does not show yet.
+	// Lag is in how many listings a new object does not show yet, and a changed or a deleted
+	// one shows as it was. Reading a flexible IP lags as well, the others by ID do not.
 	Lag int
+	// Lax has listings show what does not carry the tags that were asked for.
+	Lax bool
 	// MinPart is the least size in bytes of every part of an upload but the last.
 	MinPart int
 
@@ -46,7 +50,9 @@ type API struct {
 	mux        *http.ServeMux
 	calls      int
 	ids        int
-	hidden     map[string]int // listings that an object stays out of
+	hidden     map[string]int              // listings that an object stays out of
+	shown      map[string]map[string]*late // by listing
+	pages      map[string][]json.RawMessage
 	networks   []*vpc.PrivateNetwork
 	booked     []*ipam.IP
 	groups     []*instance.SecurityGroup
@@ -69,7 +75,7 @@ type API struct {
 // New is an empty project.
 func New() *API {
 	a := &API{MinPart: 5 << 20, origins: map[string]*object{}, unheard: map[string]int{}, buckets: map[string]*bucket{},
-		mux: http.NewServeMux(), hidden: map[string]int{}, rules: map[string][]*instance.SecurityGroupRule{}, userData: map[string]map[string][]byte{}}
+		mux: http.NewServeMux(), hidden: map[string]int{}, shown: map[string]map[string]*late{}, pages: map[string][]json.RawMessage{}, rules: map[string][]*instance.SecurityGroupRule{}, userData: map[string]map[string][]byte{}}
 	a.mux.HandleFunc("GET /metadata", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"domain": "fake"})
 	})
@@ -194,10 +200,12 @@ func project(p *string) error {
 
 func (a *API) id() string {
 	a.ids++
-	id := fmt.Sprintf("44444444-4444-4444-8444-%012d", a.ids)
+	id := idOf(a.ids)
 	a.hidden[id] = a.Lag
 	return id
 }
+
+func idOf(n int) string { return fmt.Sprintf("44444444-4444-4444-8444-%012d", n) }
 
 // pageSize is small, so that a caller who reads one page only is found out.
 const pageSize = 3
@@ -213,20 +221,25 @@ func list[T any](a *API, r *http.Request, name string, all []T, id func(T) strin
 	for _, t := range r.URL.Query()["tags"] {
 		wanted = append(wanted, strings.Split(t, ",")...)
 	}
-	var shown []T
+	wanted = slices.DeleteFunc(wanted, func(string) bool { return a.Lax })
+	var ids []string
+	now := map[string]string{}
 	for _, x := range all {
-		if a.hidden[id(x)] > 0 {
-			if page == 1 {
-				a.hidden[id(x)]--
-			}
-			continue
-		}
 		if holds(tags(x), wanted) {
-			shown = append(shown, x)
+			text, err := json.Marshal(x)
+			if err != nil {
+				return nil, err
+			}
+			ids, now[id(x)] = append(ids, id(x)), string(text)
 		}
 	}
+	what := r.URL.Path + strings.Join(wanted, ",")
+	if page == 1 {
+		a.pages[what] = a.lagging(what, ids, now)
+	}
+	shown := a.pages[what]
 	from, to := min((page-1)*pageSize, len(shown)), min(page*pageSize, len(shown))
-	return listing{total: len(shown), page: map[string]any{name: append([]T{}, shown[from:to]...), "total_count": len(shown)}}, nil
+	return listing{total: len(shown), page: map[string]any{name: append([]json.RawMessage{}, shown[from:to]...), "total_count": len(shown)}}, nil
 }
 
 func holds(tags, wanted []string) bool {

@@ -47,6 +47,16 @@ func (a *API) Inventory() []string {
 	return out
 }
 
+// IDs are those of everything that was ever made.
+func (a *API) IDs() (out []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for n := range a.ids {
+		out = append(out, idOf(n+1))
+	}
+	return out
+}
+
 // UserData is what a server boots from.
 func (a *API) UserData(name string) []byte {
 	a.mu.Lock()

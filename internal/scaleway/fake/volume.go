@@ -109,7 +109,7 @@ func (a *API) handleIPs() {
 		if !ok {
 			return nil, unknown("IP", r.PathValue("id"))
 		}
-		return map[string]any{"ip": a.ips[i]}, nil
+		return map[string]any{"ip": a.asItWas(a.ips[i])}, nil
 	})
 	a.handle("PATCH "+ips+"/{id}", a.updateIP)
 	a.handle("DELETE "+ips+"/{id}", func(r *http.Request) (any, error) {
