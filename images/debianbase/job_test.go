@@ -144,7 +144,7 @@ func TestSplit(t *testing.T) {
 		}
 		by[e.Path] = e
 	}
-	for _, name := range []string{"bin/ping", "bin/ping4", "share/imgforge/dpkg-status", FirstRoot + "/etc/passwd", FirstRoot + "/bin", FirstRoot + "/etc/fstab"} {
+	for _, name := range []string{"bin/ping", "bin/ping4", "lib/dpkg/status", FirstRoot + "/var/lib/dpkg", FirstRoot + "/etc/passwd", FirstRoot + "/bin", FirstRoot + "/etc/fstab"} {
 		if _, ok := by[name]; !ok {
 			t.Errorf("%s is missing", name)
 		}

@@ -94,6 +94,10 @@ func entry(h *tar.Header, data *io.SectionReader, time uint32, seen map[string]s
 	return e, true
 }
 
+// dpkgFolder is where in /usr the list of the packages lies. Scanners look for one in
+// any lib/dpkg, and in status.d beside it for more, where the initrd's are.
+const dpkgFolder = "lib/dpkg"
+
 // place is where a file of the system goes in /usr; "" when it is not taken. The
 // package manager's state has no use where nothing can be installed: its list of what
 // is inside stays. Logs, caches and backups are made anew.
@@ -105,7 +109,7 @@ func place(name string) string {
 	case name == "usr" || name == ".":
 		return ""
 	case name == "var/lib/dpkg/status":
-		return "share/imgforge/dpkg-status"
+		return dpkgFolder + "/status"
 	}
 	for _, folder := range []string{"dev", "proc", "sys", "run", "boot", "tmp", "var/cache", "var/log", "var/backups", "var/lib/apt", "var/lib/dpkg", "etc/apt"} {
 		if strings.HasPrefix(name, folder+"/") {
@@ -140,6 +144,8 @@ func ownFiles(time uint32) ([]squashfs.Entry, error) {
 		"etc/resolv.conf": "../run/systemd/resolve/stub-resolv.conf",
 		// It asks questions on the console of a machine that nobody sits at.
 		"etc/systemd/system/systemd-firstboot.service": "/dev/null",
+		// dpkg-query looks there.
+		"var/lib/dpkg": "../../usr/" + dpkgFolder,
 	} {
 		out = append(out, squashfs.Entry{Path: FirstRoot + "/" + at, Mode: fs.ModeSymlink | 0o777, Target: target})
 	}

@@ -3,6 +3,7 @@ package squashfs
 import (
 	"bytes"
 	"fmt"
+	"io"
 
 	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
@@ -61,4 +62,33 @@ func (c *compressor) compress(dst, data []byte) (_ []byte, smaller bool, err err
 		return nil, false, err
 	}
 	return append(dst[:0], c.out.Bytes()...), c.out.Len() < len(data), nil
+}
+
+// unpacker unpacks one block after another.
+type unpacker struct {
+	zstd *zstd.Decoder
+}
+
+func newUnpacker(c Compression) (unpacker, error) {
+	switch c {
+	case Zstd:
+		// A block says how long it is; what says more than any can have is refused.
+		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(4<<20))
+		return unpacker{d}, err
+	case Gzip:
+		return unpacker{}, nil
+	}
+	return unpacker{}, fmt.Errorf("compression %d is not one that is read: zstd and gzip are", c)
+}
+
+// unpack reads at most one byte more than limit.
+func (u unpacker) unpack(data []byte, limit int) ([]byte, error) {
+	if u.zstd != nil {
+		return u.zstd.DecodeAll(data, nil)
+	}
+	z, err := zlib.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(z, int64(limit)+1))
 }

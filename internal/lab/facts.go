@@ -86,7 +86,7 @@ func debianVersions(cache string) (list []Program) {
 	if err != nil {
 		return nil
 	}
-	bases, err := filepath.Glob(filepath.Join(cache, "base-*", "usr/share/imgforge/dpkg-status"))
+	bases, err := filepath.Glob(filepath.Join(cache, "base-*", "usr/lib/dpkg/status"))
 	if err != nil {
 		return nil
 	}
