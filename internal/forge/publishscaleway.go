@@ -246,25 +246,38 @@ func (a *App) publishDisk(ctx context.Context, r *scaleway.Runner, c *cluster, d
 			return nil, fmt.Errorf("%s: %w", d.path, err)
 		}
 	}
-	seen, changes, err := r.Client.Shelf(ctx, image)
+	out := &PublishedScaleway{Role: d.role, Digest: image.Digest}
+	seen, err := a.publishImage(ctx, r, image, o, out)
 	if err != nil {
 		return nil, err
-	}
-	out := &PublishedScaleway{Role: d.role, Digest: image.Digest, Already: len(changes) == 0, Exists: seen.Summary()}
-	if o.Dry {
-		for _, change := range changes {
-			if change.Kind != scaleway.UploadPart { // the upload says how many there are
-				out.Changes = append(out.Changes, change.String())
-			}
-		}
-	} else if seen, err = r.Publish(ctx, image); err != nil {
-		return nil, unfinished(err, "run `imgforge publish scaleway` again to go on from here, or with --clean to remove what is half done")
 	}
 	out.Exists = seen.Summary()
 	if !o.Clean {
 		out.Image = seen.Available(image.Digest)
 	}
 	return out, nil
+}
+
+// publishImage publishes, or tells what that would do.
+func (a *App) publishImage(ctx context.Context, r *scaleway.Runner, image *scaleway.Image, o PublishScalewayOptions, out *PublishedScaleway) (*scaleway.Shelf, error) {
+	if !o.Dry {
+		watched := *r
+		out.Already = true
+		watched.Say = func(line string) {
+			out.Already = false
+			r.Say(line)
+		}
+		seen, err := watched.Publish(ctx, image)
+		return seen, unfinished(err, "run `imgforge publish scaleway` again to go on from here, or with --clean to remove what is half done")
+	}
+	seen, changes, err := r.PreviewPublish(ctx, image)
+	out.Already = len(changes) == 0
+	for _, change := range changes {
+		if change.Kind != scaleway.UploadPart { // the upload says how many there are
+			out.Changes = append(out.Changes, change.String())
+		}
+	}
+	return seen, err
 }
 
 // fill reads the file: what it is, whether it is whole, and the checksums of its parts.

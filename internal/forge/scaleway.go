@@ -81,7 +81,7 @@ func (a *App) ScalewayUp(ctx context.Context, o UpOptions) (*Servers, error) {
 		}
 	}
 	if o.Dry {
-		return at.preview(ctx, at.runner.Client.Observe, func(o *scaleway.Observed) ([]scaleway.Change, error) { return scaleway.Up(at.cluster, o) })
+		return at.found(at.runner.PreviewUp(ctx, at.cluster))
 	}
 	seen, err := at.runner.Up(ctx, at.cluster)
 	if err != nil {
@@ -109,11 +109,7 @@ func (a *App) ScalewayDown(ctx context.Context, o DownOptions, agree func(*Serve
 	if err != nil {
 		return nil, err
 	}
-	look := at.runner.Client.ObserveAll
-	if o.KeepImages {
-		look = at.runner.Client.Observe
-	}
-	found, err := at.preview(ctx, look, func(o *scaleway.Observed) ([]scaleway.Change, error) { return scaleway.Down(o), nil })
+	found, err := at.found(at.runner.PreviewDown(ctx, at.cluster, o.KeepImages))
 	if err != nil || o.Dry || len(found.Changes) == 0 {
 		return found, err
 	}
@@ -131,15 +127,8 @@ func (a *App) ScalewayDown(ctx context.Context, o DownOptions, agree func(*Serve
 	return out, nil
 }
 
-// watch is a look at what exists.
-type watch func(context.Context, *scaleway.Cluster) (*scaleway.Observed, error)
-
-func (at *account) preview(ctx context.Context, look watch, list func(*scaleway.Observed) ([]scaleway.Change, error)) (*Servers, error) {
-	seen, err := look(ctx, at.cluster)
-	if err != nil {
-		return nil, err
-	}
-	changes, err := list(seen)
+// found is what a look found, and what would be done about it.
+func (at *account) found(seen *scaleway.Observed, changes []scaleway.Change, err error) (*Servers, error) {
 	if err != nil {
 		return nil, err
 	}

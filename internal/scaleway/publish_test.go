@@ -102,7 +102,7 @@ func TestPublishSaysWhatItWillDo(t *testing.T) {
 	i := image(t, "PAYLOAD one")
 	var said, shown []string
 	r := runner(t, &said)
-	_, changes, err := r.Client.Shelf(t.Context(), i)
+	_, changes, err := r.PreviewPublish(t.Context(), i)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestPublishIntoNobodyElsesBucket(t *testing.T) {
 	serve(t, api)
 	i := image(t, "PAYLOAD one")
 	var said []string
-	_, changes, err := runner(t, &said).Client.Shelf(t.Context(), i)
+	_, changes, err := runner(t, &said).PreviewPublish(t.Context(), i)
 	if err != nil || changes[0].Kind != scaleway.CreateBucket {
 		t.Fatalf("%v %v", changes, err)
 	}

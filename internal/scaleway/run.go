@@ -48,31 +48,61 @@ func (e *Stopped) Unwrap() error { return e.Err }
 
 // Up makes what is wanted exist. It returns what exists in the end.
 func (r *Runner) Up(ctx context.Context, c *Cluster) (*Observed, error) {
-	return r.servers(ctx, &work{cluster: c, watch: r.Client.Observe, plan: func(o *Observed) ([]Change, error) { return Up(c, o) }})
+	return r.servers(ctx, r.upward(c))
+}
+
+// PreviewUp is what there is and what [Runner.Up] would do about it.
+func (r *Runner) PreviewUp(ctx context.Context, c *Cluster) (*Observed, []Change, error) {
+	w := r.upward(c)
+	changes, err := r.preview(ctx, w)
+	return w.seen, changes, err
 }
 
 // Down removes everything with the cluster's tag, but for images and their snapshots
 // where those are to be kept.
 func (r *Runner) Down(ctx context.Context, c *Cluster, keepImages bool) (*Observed, error) {
+	return r.servers(ctx, r.downward(c, keepImages))
+}
+
+// PreviewDown is what there is and what [Runner.Down] would do about it.
+func (r *Runner) PreviewDown(ctx context.Context, c *Cluster, keepImages bool) (*Observed, []Change, error) {
+	w := r.downward(c, keepImages)
+	changes, err := r.preview(ctx, w)
+	return w.seen, changes, err
+}
+
+func (r *Runner) upward(c *Cluster) *work {
+	return r.work(c, r.Client.Observe, func(o *Observed) ([]Change, error) { return Up(c, o) })
+}
+
+func (r *Runner) downward(c *Cluster, keepImages bool) *work {
 	watch := r.Client.ObserveAll
 	if keepImages {
 		watch = r.Client.Observe
 	}
-	return r.servers(ctx, &work{cluster: c, watch: watch, plan: func(o *Observed) ([]Change, error) { return Down(o), nil }})
+	return r.work(c, watch, func(o *Observed) ([]Change, error) { return Down(o), nil })
+}
+
+func (r *Runner) work(c *Cluster, watch func(context.Context, *Cluster) (*Observed, error), plan func(*Observed) ([]Change, error)) *work {
+	return &work{Client: r.Client, cluster: c, watch: watch, plan: plan, pause: r.Pause,
+		made: map[string]bool{}, gone: map[string]bool{}, touched: map[string]bool{}}
 }
 
 func (r *Runner) servers(ctx context.Context, w *work) (*Observed, error) {
-	w.Client, w.pause = r.Client, r.Pause
-	w.made, w.gone, w.touched = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	err := r.run(ctx, w)
 	return w.seen, err
 }
 
-// run carries out the first change of the list, notes what came of it, and plans
-// again, until nothing is left. After any failure that may pass it looks at what
-// exists before it goes on, because an attempt may have worked and not have said so.
-func (r *Runner) run(ctx context.Context, w job) error {
-	// What an earlier run made a moment ago may show late.
+// preview looks as a run does before it begins, and lists what that would do.
+func (r *Runner) preview(ctx context.Context, w job) ([]Change, error) {
+	if err := r.begin(ctx, w); err != nil {
+		return nil, err
+	}
+	return w.next()
+}
+
+// begin looks more than once: what an earlier run made or removed a moment ago may show late.
+func (r *Runner) begin(ctx context.Context, w job) error {
 	for n := range settleLooks {
 		if n > 0 {
 			if err := r.Pause(ctx, 0); err != nil {
@@ -82,6 +112,16 @@ func (r *Runner) run(ctx context.Context, w job) error {
 		if err := r.look(ctx, w); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// run carries out the first change of the list, notes what came of it, and plans
+// again, until nothing is left. After any failure that may pass it looks at what
+// exists before it goes on, because an attempt may have worked and not have said so.
+func (r *Runner) run(ctx context.Context, w job) error {
+	if err := r.begin(ctx, w); err != nil {
+		return err
 	}
 	var said Change
 	for tries, fresh := 0, true; ; {

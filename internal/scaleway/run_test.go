@@ -40,25 +40,18 @@ func TestUp(t *testing.T) {
 	}
 }
 
-// The list that is shown before is the list that is carried out.
-func TestUpSaysWhatItWillDo(t *testing.T) {
+// The list that is shown before is the list that is carried out, upwards and downwards.
+func TestSaysWhatItWillDo(t *testing.T) {
 	for name, cluster := range map[string]*scaleway.Cluster{"mesh": small(), "shared": shared()} {
 		api := fake.New()
 		serve(t, api)
 		var said []string
 		r := runner(t, &said)
-		seen, err := r.Client.Observe(t.Context(), cluster)
+		_, changes, err := r.PreviewUp(t.Context(), cluster)
 		if err != nil {
 			t.Fatal(err)
 		}
-		changes, err := scaleway.Up(cluster, seen)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var shown []string
-		for _, c := range changes {
-			shown = append(shown, c.String())
-		}
+		shown := words(changes)
 		calls := api.Calls()
 		if _, err := r.Up(t.Context(), cluster); err != nil {
 			t.Fatal(err)
@@ -68,6 +61,55 @@ func TestUpSaysWhatItWillDo(t *testing.T) {
 		}
 		t.Logf("%s: %d changes, %d calls", name, len(changes), api.Calls()-calls)
 		same(t, said, shown)
+
+		said = nil
+		if _, changes, err = r.PreviewDown(t.Context(), cluster, false); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Down(t.Context(), cluster, false); err != nil {
+			t.Fatal(err)
+		}
+		same(t, said, words(changes))
+	}
+}
+
+// words are changes as they are shown.
+func words(changes []scaleway.Change) (out []string) {
+	for _, c := range changes {
+		out = append(out, c.String())
+	}
+	return out
+}
+
+// What was made a moment ago and shows late, or after calls that went wrong, is in the
+// list of what goes: else a removal would end before it began.
+func TestPreviewsSeeWhatShowsLate(t *testing.T) {
+	for name, fault := range fake.Faults() {
+		if fault.Silent() {
+			continue
+		}
+		for n := 1; n <= 10; n++ {
+			api := project(t, 2)
+			killed(t, api, 30, fake.HungUpAfter, func(ctx context.Context, r *scaleway.Runner) error { _, err := r.Up(ctx, shared()); return err })
+			before := api.Calls()
+			api.Fault = func(call int, _ *http.Request) fake.Fault {
+				if call-before == n {
+					return fault
+				}
+				return fake.None
+			}
+			var said []string
+			_, changes, err := runner(t, &said).PreviewDown(t.Context(), shared(), false)
+			if err != nil {
+				t.Fatalf("%s at call %d: %v", name, n, err)
+			}
+			api.Fault = nil
+			if _, err := runner(t, &said).Down(t.Context(), shared(), false); err != nil {
+				t.Fatal(err)
+			}
+			same(t, said, words(changes))
+			same(t, api.Inventory(), nil)
+		}
 	}
 }
 
@@ -129,18 +171,60 @@ func oneMore() *scaleway.Cluster {
 	return c
 }
 
+// Other people's objects stay, and other clusters', with names that begin like this one's
+// or with which it begins, more than a page of each kind, whatever listings show.
 func TestDownTakesOnlyItsOwn(t *testing.T) {
-	api := fake.New()
-	serve(t, api)
-	api.Reserve()
-	api.Stranger("master-1")
-	other := small()
-	other.Name, other.Network = "sulaco", "sulaco"
-	up(t, api, other)
-	before := api.Inventory()
-	up(t, api, shared())
-	down(t, shared())
-	same(t, api.Inventory(), before)
+	for _, lax := range []bool{false, true} {
+		api := shop()
+		api.Lax = lax
+		serve(t, api)
+		api.Reserve()
+		api.Stranger("master-1")
+		api.Bucket("mine", string(fake.Region), map[string][]byte{"photo": []byte("x")})
+		for _, name := range []string{"sulaco", "nostromo-2", "nostro", "nostromo2"} {
+			other := small()
+			other.Name, other.Network = name, name
+			up(t, api, other)
+			i := image(t, "PAYLOAD "+name)
+			i.Cluster = name
+			publish(t, api, i)
+		}
+		before := api.Inventory()
+		up(t, api, shared())
+		publish(t, api, image(t, "PAYLOAD mine"))
+		if len(api.Inventory()) <= len(before)+10 {
+			t.Error("nothing was made")
+		}
+		down(t, shared())
+		same(t, api.Inventory(), before)
+	}
+}
+
+// How servers get out is what is asked for: by an address of their own, by the private
+// network's default route, or not at all.
+func TestEgress(t *testing.T) {
+	for egress, want := range map[string][2]string{
+		scaleway.EgressPublicIP: {"network nostromo 172.16.4.0/22 ", "dynamicIP:true"},
+		scaleway.EgressGateway:  {"network nostromo 172.16.4.0/22 default route ", "dynamicIP:false"},
+		scaleway.EgressNone:     {"network nostromo 172.16.4.0/22 ", "dynamicIP:false"},
+	} {
+		api := fake.New()
+		serve(t, api)
+		c := small()
+		c.Egress = egress
+		networks, servers := 0, 0
+		for _, line := range up(t, api, c) {
+			if strings.HasPrefix(line, want[0]+"imgforge.cluster") {
+				networks++
+			}
+			if strings.HasPrefix(line, "server ") && strings.Contains(line, want[1]) {
+				servers++
+			}
+		}
+		if networks != 1 || servers != 3 {
+			t.Errorf("%s: %d networks and %d servers are as they should be", egress, networks, servers)
+		}
+	}
 }
 
 // Published images go too, unless they are to be kept or somebody else's server was made

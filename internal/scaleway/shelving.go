@@ -29,19 +29,20 @@ func (e *failedImage) Error() string { return e.text }
 // Publish makes an image exist, and removes what led to it and what is no longer kept.
 // It returns what exists in the end.
 func (r *Runner) Publish(ctx context.Context, i *Image) (*Shelf, error) {
-	w := &shelving{Client: r.Client, image: i, made: map[string]bool{}, gone: map[string]bool{}, pause: r.Pause}
+	w := r.shelving(i)
 	err := r.run(ctx, w)
 	return w.seen, err
 }
 
-// Shelf looks at what exists of a role's images, and lists what [Runner.Publish] would do.
-func (c *Client) Shelf(ctx context.Context, i *Image) (*Shelf, []Change, error) {
-	w := &shelving{Client: c, image: i}
-	if err := w.observe(ctx); err != nil {
-		return nil, nil, err
-	}
-	changes, err := w.next()
+// PreviewPublish is what exists of a role's images and what [Runner.Publish] would do about it.
+func (r *Runner) PreviewPublish(ctx context.Context, i *Image) (*Shelf, []Change, error) {
+	w := r.shelving(i)
+	changes, err := r.preview(ctx, w)
 	return w.seen, changes, err
+}
+
+func (r *Runner) shelving(i *Image) *shelving {
+	return &shelving{Client: r.Client, image: i, made: map[string]bool{}, gone: map[string]bool{}, pause: r.Pause}
 }
 
 // Available is the ID of the image with a digest, "" when there is none to boot from.

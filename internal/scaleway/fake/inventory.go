@@ -17,7 +17,11 @@ func (a *API) Inventory() []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	for _, n := range a.networks {
-		add("network %s %s %s", n.Name, n.Subnets[0].Subnet.String(), strings.Join(n.Tags, " "))
+		route := ""
+		if n.DefaultRoutePropagationEnabled {
+			route = "default route "
+		}
+		add("network %s %s %s%s", n.Name, n.Subnets[0].Subnet.String(), route, strings.Join(n.Tags, " "))
 	}
 	for _, ip := range a.booked {
 		add("booked %v %s", ip.Resource != nil, strings.Join(ip.Tags, " "))
