@@ -158,5 +158,8 @@ func (r root) layer(created time.Time) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return b.Bytes(), w.Close()
+	if err := w.Close(); err != nil { // which writes the end
+		return nil, err
+	}
+	return b.Bytes(), nil
 }

@@ -1,13 +1,10 @@
 package bundle
 
 import (
-	"archive/tar"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -87,7 +84,7 @@ func packages(t testing.TB) []*deb.Package {
 	return []*deb.Package{packed(t, "keepalived", keepalived), packed(t, "libraries", append(libraries, loaders...)...)}
 }
 
-// unlayer places an image's only layer into a folder.
+// unlayer has tar, which wants the end of an archive too, place an image's only layer into a folder.
 func unlayer(t testing.TB, image v1.Image, dir string) {
 	t.Helper()
 	layers, err := image.Layers()
@@ -98,29 +95,10 @@ func unlayer(t testing.TB, image v1.Image, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for r := tar.NewReader(plain); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := filepath.Join(dir, h.Name)
-		switch h.Typeflag {
-		case tar.TypeDir:
-			err = os.Mkdir(at, h.FileInfo().Mode().Perm())
-		case tar.TypeSymlink:
-			err = os.Symlink(h.Linkname, at)
-		default:
-			var data []byte
-			if data, err = io.ReadAll(r); err == nil {
-				err = os.WriteFile(at, data, h.FileInfo().Mode().Perm())
-			}
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	cmd := exec.Command("tar", "-x", "--no-same-owner", "-C", dir)
+	cmd.Stdin = plain
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("tar: %v\n%s", err, out)
 	}
 }
 
