@@ -18,7 +18,8 @@ var allowed = map[string][]string{
 	"internal/plan":     {"internal/spec", "internal/report"},
 	// A document is made of artifact's files and slots, and rendering reports
 	// problems at the user's own line.
-	"internal/payload": {"internal/artifact", "internal/report"},
+	// What a node of cloud-init says before it has the helper has a code, too.
+	"internal/payload": {"internal/artifact", "internal/report", "internal/bootcode"},
 	"profiles":         {"internal/plan", "internal/payload", "internal/artifact"},
 	"pki":              {"internal/plan", "internal/artifact", "pki/tinc"},
 	"pki/tinc":         nil,
@@ -31,7 +32,7 @@ var allowed = map[string][]string{
 	// Formats of disks, from the bytes up.
 	"images/sparse":     nil,
 	"images/attest":     nil,
-	"images/inventory":  {"images/attest", "images/ext4", "images/gpt", "images/sparse", "internal/artifact"},
+	"images/inventory":  {"images/attest", "images/ext4", "images/gpt", "images/sparse", "images/squashfs", "internal/artifact"},
 	"images/gpt":        nil,
 	"images/ext4":       nil,
 	"images/fat":        nil,
@@ -75,7 +76,7 @@ var allowed = map[string][]string{
 		"profiles", "profiles/addons", "pki", "images", "images/attest", "images/bake", "images/bundle", "images/cache", "images/disk", "images/gate", "images/gpt", "images/inventory", "images/sparse", "images/catalog", "images/debianbase", "images/lock", "images/registry", "images/release", "images/sysext", "internal/scaleway", "internal/bootcode", "internal/snapshot", "examples"},
 	"internal/cli": {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/lab", "internal/bootcode", "internal/toolchain", "examples"},
 	"internal/lab": {"internal/forge", "internal/spec", "internal/plan", "internal/report", "internal/bootcode", "internal/artifact", "profiles/addons",
-		"images/bundle", "images/catalog", "images/deb", "images/debianbase", "images/squashfs", "images/sysext", "internal/node/images"},
+		"images/bundle", "images/catalog", "images/deb", "images/debianbase", "images/disk", "images/fat", "images/gpt", "images/squashfs", "images/sysext", "internal/node/images"},
 	"cmd/imgforge": {"internal/cli"},
 	// It makes imgforge's own container image.
 	"internal/tools/image": {"images/bundle", "images/cache", "images/deb", "internal/artifact"},

@@ -18,10 +18,17 @@ func ImageName(ref string) string {
 	return ref
 }
 
+// ExtensionPlace is where a system extension lies that a node fetches, in the folder of
+// systemd-sysext for large ones: what is in /etc is copied with every version of Fedora
+// CoreOS.
+const ExtensionPlace = "/var/lib/extensions/imgforge.raw"
+
 // A bundle of container images is an OCI image layout in a tar archive.
 const (
 	// BundleFolder is where a node looks for bundles, files that end in .tar.
 	BundleFolder = "/var/lib/imgforge/images"
+	// BundlePlace is that of a bundle which a node fetches.
+	BundlePlace = BundleFolder + "/node.tar"
 	// BundleIndex is the first file of a bundle.
 	BundleIndex = "index.json"
 	// ImageNameAnnotation is what containerd names an image by when it imports one.

@@ -6,6 +6,7 @@ const (
 	ContainerdDown = 402
 	ImageMissing   = 403
 	ImportFailed   = 404
+	NotFetched     = 405
 )
 
 var imageCodes = [...]Code{
@@ -21,4 +22,7 @@ var imageCodes = [...]Code{
 	{ImportFailed, "import-failed", "images", false,
 		"the container images that this node's image brings cannot be imported, so the kubelet does not start",
 		"see why: a bundle that is damaged or of another imgforge is replaced by booting an image that was verified; a full disk needs room for containerd"},
+	{NotFetched, "not-fetched", "images", false,
+		"the programs and container images of this node cannot be fetched, so it does not become a part of the cluster yet; it tries again",
+		"see why: nodes need a way to artifacts.url before they join the mesh, and find there, below files/, what `imgforge build` wrote with their payload; a full disk needs room for it"},
 }

@@ -37,7 +37,14 @@ type butaneConfig struct {
 }
 
 type butaneHead struct {
-	Config butaneRefs `yaml:"config"`
+	Config butaneRefs   `yaml:"config,omitempty"`
+	Proxy  *butaneProxy `yaml:"proxy,omitempty"`
+}
+
+type butaneProxy struct {
+	HTTP  string   `yaml:"http_proxy,omitempty"`
+	HTTPS string   `yaml:"https_proxy,omitempty"`
+	No    []string `yaml:"no_proxy,omitempty"`
 }
 
 type butaneRefs struct {
@@ -194,13 +201,19 @@ func readableButane(doc *Document, files []placed, snippets []snippet, version s
 	}
 	c := butaneOf(doc, files, readable)
 	if len(refs.Merge) > 0 {
-		c.Ignition = &butaneHead{Config: refs}
+		if c.Ignition == nil {
+			c.Ignition = &butaneHead{}
+		}
+		c.Ignition.Config = refs
 	}
 	return encodeYAML(c)
 }
 
 func butaneOf(doc *Document, files []placed, as style) butaneConfig {
 	c := butaneConfig{Variant: doc.Variant, Version: doc.Version}
+	if p := doc.Proxy; p != nil {
+		c.Ignition = &butaneHead{Proxy: &butaneProxy{p.HTTP, p.HTTPS, p.No}}
+	}
 	if s := butaneStorageOf(doc, files, as); len(s.Disks)+len(s.Filesystems)+len(s.Directories)+len(s.Files)+len(s.Links) > 0 {
 		c.Storage = s
 	}

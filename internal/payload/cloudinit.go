@@ -75,6 +75,7 @@ func convert(config types.Config) (*cloudConfig, error) {
 	for _, script := range [...]struct{ name, text string }{
 		{"disks", disksScript(config.Storage.Filesystems)},
 		{"tree", t.script()},
+		{"programs", programsScript(t.fetches, config.Ignition.Proxy)},
 		{"fetch", fetchScript(t.fetches, config.Ignition.Proxy)},
 	} {
 		if script.text != "" {

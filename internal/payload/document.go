@@ -33,7 +33,9 @@ type Document struct {
 	// Variant and Version are the butane variant that carries it.
 	Variant, Version string
 
-	Files       []artifact.File
+	Files []artifact.File
+	// Remotes are files that nodes fetch, whatever their size.
+	Remotes     []Remote
 	Directories []Directory
 	Links       []Link
 	Units       []Unit
@@ -42,8 +44,23 @@ type Document struct {
 	KernelArgs  []string
 	// Slots are the per-node parts of a role document, claimed at first boot.
 	Slots []artifact.Slot
+	// Proxy is what the first boot fetches through; nil for none.
+	Proxy *Proxy
 	// Extra is the user's own Butane, merged last.
 	Extra []Snippet
+}
+
+// Remote is a file that stands under Options.ArtifactsURL where [FetchedPath] says.
+type Remote struct {
+	Path   string
+	Mode   uint32 // 0 is 0644
+	SHA256 string // hex
+}
+
+// Proxy is Ignition's: URLs for either scheme, and what is reached without.
+type Proxy struct {
+	HTTP, HTTPS string
+	No          []string
 }
 
 // Directory is made before files are written.

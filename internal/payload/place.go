@@ -27,18 +27,22 @@ type placed struct {
 	source, hash string
 }
 
+// FetchedPath is where a file with this SHA-256, in hex, is served below
+// Options.ArtifactsURL, and lies below the public part of an output folder. A file that
+// changes gets another name, so that nodes with an older payload still find theirs.
+func FetchedPath(sha256 string) string { return "files/sha256-" + sha256 }
+
 // place lists the files of a document in the order of the payload: its own,
-// then one slot per node. fetched are those that nodes fetch from
+// then one slot per node, then what it fetches in any case. fetched are those that nodes fetch from
 // o.ArtifactsURL instead, named by their hash and sorted.
 func place(doc *Document, o Options) (files []placed, fetched []artifact.File, err error) {
 	for _, f := range doc.Files {
 		p := placed{File: f}
 		if o.ArtifactsURL != "" && !f.Secret && !f.Node && len(f.Contents) > fetchThreshold {
 			sum := sha256.Sum256(f.Contents)
-			p.hash = "sha256-" + hex.EncodeToString(sum[:])
-			name := "files/" + p.hash
-			p.source = strings.TrimSuffix(o.ArtifactsURL, "/") + "/" + name
-			fetched = append(fetched, artifact.File{Path: name, Contents: f.Contents})
+			digest := hex.EncodeToString(sum[:])
+			p.refer(o, digest)
+			fetched = append(fetched, artifact.File{Path: FetchedPath(digest), Contents: f.Contents})
 		}
 		files = append(files, p)
 	}
@@ -51,7 +55,21 @@ func place(doc *Document, o Options) (files []placed, fetched []artifact.File, e
 		}
 		files = append(files, f)
 	}
+	for _, r := range doc.Remotes {
+		if o.ArtifactsURL == "" {
+			return nil, nil, fmt.Errorf("%s is fetched, and no URL says from where", r.Path)
+		}
+		p := placed{File: artifact.File{Path: r.Path, Mode: r.Mode}}
+		p.refer(o, r.SHA256)
+		files = append(files, p)
+	}
 	return files, fetched, nil
+}
+
+// refer has a file come from where its hash names it.
+func (p *placed) refer(o Options, digest string) {
+	p.hash = "sha256-" + digest
+	p.source = strings.TrimSuffix(o.ArtifactsURL, "/") + "/" + FetchedPath(digest)
 }
 
 func slotFile(s artifact.Slot, o Options) (placed, error) {

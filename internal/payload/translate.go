@@ -30,6 +30,9 @@ func translate(text []byte, plain bool) ([]byte, []finding) {
 	out, r, err := butane.TranslateBytes(text, options)
 	var found []finding
 	for _, e := range r.Entries {
+		if e.Message == plainProxy() {
+			continue
+		}
 		f := finding{path: e.Context.Path, message: e.Message}
 		if e.Message == common.ErrNoFilesDir.Error() {
 			f.message = "imgforge reads no file but the cluster file; write the contents with inline"
