@@ -17,6 +17,7 @@ import (
 	"github.com/coreos/ignition/v2/config/v3_5/types"
 
 	"github.com/imgforge/imgforge/internal/artifact"
+	"github.com/imgforge/imgforge/internal/bootcode"
 	"github.com/imgforge/imgforge/internal/testtool"
 )
 
@@ -83,19 +84,8 @@ func TestWrongProgramsAreRefused(t *testing.T) {
 		t.Fatalf("cloud-init said\n%s", tail([]byte(text)))
 	}
 	end := to + 1 + strings.IndexByte(text[to+1:], '\n') + 1
-	path := filepath.Join("..", "bootcode", "testdata", "405-not-fetched.txt")
-	if *update {
-		if err := os.WriteFile(path, []byte(text[from:end]), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text[from:end] != string(want) {
-		t.Errorf("got\n%swant\n%s", text[from:end], want)
-	}
+	code, _ := bootcode.Of(bootcode.NotFetched)
+	testtool.BootCode(t, code, text[from:end], *update)
 }
 
 // bringing runs the script of one program against a server, with a shorter patience.
