@@ -27,8 +27,9 @@ const usage = `imgforge-node is the helper on every node of a cluster made with 
   imgforge-node images                    import and pin the container images that the node's image brought, if they are not there
   imgforge-node etcd guard                take etcd's manifest away unless its data is there, before the kubelet starts
   imgforge-node run                       all that a node of its role does for as long as it runs: watch, clock,
-                                          status and reboot, and on masters etcd, snapshots, apply and approve, and on proxies that move
-                                          a public address publicip; each is also a command of its own
+                                          status, room (which keeps some on the kubelet's disk for when that is full) and reboot, and on
+                                          masters etcd, snapshots, apply and approve, and on proxies that move a public address publicip;
+                                          each is also a command of its own
   imgforge-node snapshot                  take a snapshot of etcd now, sealed, to this master's disk and the bucket if there is one
   imgforge-node reboot --request [--now]  ask for a reboot of this node when its window is open, or at once; it is drained first
   imgforge-node wipe                      remove cached copies of the payload once cloud-init has ended

@@ -17,6 +17,7 @@ import (
 	"github.com/imgforge/imgforge/internal/node/images"
 	"github.com/imgforge/imgforge/internal/node/publicip"
 	"github.com/imgforge/imgforge/internal/node/reboot"
+	"github.com/imgforge/imgforge/internal/node/room"
 	"github.com/imgforge/imgforge/internal/node/snapshot"
 	"github.com/imgforge/imgforge/internal/node/status"
 	"github.com/imgforge/imgforge/internal/node/step"
@@ -59,7 +60,7 @@ func (s service) do(ctx context.Context, words []string) (err error, known bool)
 
 // parts are what a node of this role runs.
 func (s service) parts(role string) []part {
-	out := []part{{"watch", s.watch}, {"clock", s.clock}, {"status", s.status}, {"reboot", s.reboot}}
+	out := []part{{"watch", s.watch}, {"clock", s.clock}, {"status", s.status}, {"room", s.room}, {"reboot", s.reboot}}
 	if (host{root: s.o.root}).deletesUserData() {
 		out = append(out, part{"userdata", s.userData})
 	}
@@ -178,6 +179,10 @@ func (s service) clock(ctx context.Context) error {
 
 func (s service) status(ctx context.Context) error {
 	return status.Run(ctx, status.Options{Root: s.o.root, Report: s.log, Version: version(), Now: time.Now})
+}
+
+func (s service) room(ctx context.Context) error {
+	return room.Run(ctx, room.Options{Root: s.o.root, Stderr: s.log.Stderr})
 }
 
 func (s service) reboot(ctx context.Context) error {
