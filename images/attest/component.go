@@ -98,6 +98,15 @@ func Packaged(kind, vendor, name, version, arch, release string) string {
 	return purl(kind+"/"+vendor, name, version, map[string]string{"arch": arch, "distro": release})
 }
 
+// RPM is the package URL of a package of RPM's: the version with its release, the epoch
+// apart and "" where there is none.
+func RPM(vendor, name, epoch, version, arch, release string) string {
+	return purl("rpm/"+vendor, name, version, map[string]string{"arch": arch, "epoch": epoch, "distro": release})
+}
+
+// Ebuild is the package URL of a package of Gentoo's kind, named with its category.
+func Ebuild(name, version string) string { return purl("ebuild", name, version, nil) }
+
 // Module is the package URL of a Go module.
 func Module(path, version string) string { return purl("golang", path, version, nil) }
 

@@ -44,7 +44,7 @@ func TestScan(t *testing.T) {
 			}
 			files[tc.path] = tc.text
 			path := filepath.Join(t.TempDir(), "disk")
-			if err := basedisk.Imgforge(path, files); err != nil {
+			if err := basedisk.Root(path, files); err != nil {
 				t.Fatal(err)
 			}
 			f, err := os.Open(path)
@@ -77,7 +77,7 @@ func TestScan(t *testing.T) {
 // A damaged file system whose root holds itself twice is looked at once, and said.
 func TestFolderThatHoldsItself(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "disk")
-	if err := basedisk.Imgforge(path, map[string]string{"loop-one/x": "x", "loop-two/x": "x", "etc/ssl/key.pem": pemKey}); err != nil {
+	if err := basedisk.Root(path, map[string]string{"loop-one/x": "x", "loop-two/x": "x", "etc/ssl/key.pem": pemKey}); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)

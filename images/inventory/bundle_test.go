@@ -24,9 +24,7 @@ import (
 
 	"github.com/imgforge/imgforge/images/attest"
 	"github.com/imgforge/imgforge/images/bundle"
-	"github.com/imgforge/imgforge/images/sparse"
 	"github.com/imgforge/imgforge/internal/testtool"
-	"github.com/imgforge/imgforge/internal/testtool/basedisk"
 )
 
 func run(t testing.TB, name string, args ...string) string {
@@ -309,39 +307,5 @@ func TestBundleList(t *testing.T) {
 	}
 	if _, err := Bundle(bytes.NewReader(data), int64(len(data))/2, t.TempDir()); err == nil {
 		t.Error("half a bundle was listed")
-	}
-}
-
-// A disk's packages are those of its root; one without dpkg has none that are found.
-func TestDisk(t *testing.T) {
-	for name, tc := range map[string]struct {
-		files map[string]string
-		want  []string
-	}{
-		"Debian": {map[string]string{"var/lib/dpkg/status": "Package: bash\nStatus: install ok installed\nVersion: 5.2-1\nArchitecture: amd64\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n",
-			"usr/lib/os-release": "ID=debian\nVERSION_ID=\"13\"\n"}, []string{"pkg:deb/debian/bash@5.2-1?arch=amd64&distro=debian-13"}},
-		"another": {map[string]string{"etc/x": "x"}, nil},
-	} {
-		path := filepath.Join(t.TempDir(), "disk")
-		if err := basedisk.Imgforge(path, tc.files); err != nil {
-			t.Fatal(err)
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		c, err := sparse.NewFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all, found, err := Disk(c)
-		var urls []string
-		for _, c := range all {
-			urls = append(urls, c.PURL)
-		}
-		if err != nil || found != (tc.want != nil) || !slices.Equal(urls, tc.want) {
-			t.Errorf("%s: %q, %v, %v", name, urls, found, err)
-		}
 	}
 }

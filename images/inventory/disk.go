@@ -9,11 +9,12 @@ import (
 	"github.com/imgforge/imgforge/images/ext4"
 	"github.com/imgforge/imgforge/images/gpt"
 	"github.com/imgforge/imgforge/images/sparse"
+	"github.com/imgforge/imgforge/images/squashfs"
 )
 
 // Disk lists the packages that dpkg installed on a disk of an operating system, where
-// that lies in a partition with ext4. found is false when no partition has such a list,
-// as those of systems that are not made of packages of Debian.
+// that lies in a partition with ext4 or squashfs. found is false when no partition has
+// such a list, as those of systems that are not made of packages of Debian.
 func Disk(c sparse.Content) (all []attest.Component, found bool, err error) {
 	table, err := gpt.Read(c, c.Size())
 	if err != nil {
@@ -25,34 +26,69 @@ func Disk(c sparse.Content) (all []attest.Component, found bool, err error) {
 		if err != nil {
 			return nil, false, err
 		}
-		if _, ok := ext4.Label(part); !ok {
+		read := reader(part)
+		if read == nil {
 			continue
 		}
-		r, err := ext4.OpenReader(part)
-		if err != nil {
-			continue // which the gate tells of
-		}
-		status, err := readText(r, dpkgStatus)
+		here, err := installed(read)
 		if err != nil {
 			return nil, false, fmt.Errorf("list the packages of partition %d %q: %w", e.Number, e.Label, err)
 		}
-		if status == nil {
-			continue
+		if here != nil {
+			all, found = append(all, here...), true
 		}
-		found = true
-		id, release := "debian", ""
-		for _, name := range osRelease() { // the first is a link in most, and links are not followed
-			if text, err := readText(r, name); err == nil && text != nil {
-				id, release = distribution(text)
-			}
-		}
-		all = append(all, dpkg(status, id, release)...)
 	}
 	return all, found, nil
 }
 
-// readText is a file's contents; nil when it is not there, or is a link.
-func readText(r *ext4.Reader, name string) ([]byte, error) {
+// reading gives a file's contents by its path; nil when it is not there, or is a link.
+type reading func(name string) ([]byte, error)
+
+// reader is nil for a partition in whose file system no system is looked for.
+func reader(part sparse.Content) reading {
+	if squashfs.Is(part) {
+		r, err := squashfs.OpenReader(part)
+		if err != nil {
+			return nil // whoever mounts it will tell
+		}
+		return func(name string) ([]byte, error) { return readSquashfs(r, name) }
+	}
+	if _, ok := ext4.Label(part); !ok {
+		return nil
+	}
+	r, err := ext4.OpenReader(part)
+	if err != nil {
+		return nil // which the gate tells of
+	}
+	return func(name string) ([]byte, error) { return readExt4(r, name) }
+}
+
+// usrStatus are the lists of a system whose /usr is a file system of its own: what is
+// installed, and what its initrd and boot loaders have from packages that are not.
+func usrStatus() []string { return []string{"lib/dpkg/status", "lib/dpkg/status.d/boot"} }
+
+// installed are the packages of a file system; nil when it has no list of any.
+func installed(read reading) (all []attest.Component, err error) {
+	id, release := "debian", ""
+	for _, name := range append(osRelease(), "lib/os-release") { // the first is a link in most, and links are not followed
+		if text, err := read(name); err == nil && text != nil {
+			id, release = distribution(text)
+		}
+	}
+	for _, name := range append(usrStatus(), dpkgStatus) {
+		status, err := read(name)
+		if err != nil {
+			return nil, err
+		}
+		if status != nil {
+			all = append(all, dpkg(status, id, release)...)
+		}
+	}
+	return all, nil
+}
+
+// readExt4 reads a file of ext4.
+func readExt4(r *ext4.Reader, name string) ([]byte, error) {
 	n, err := r.Lookup("/" + name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !n.Mode.IsRegular() {
 		return nil, nil
@@ -61,7 +97,26 @@ func readText(r *ext4.Reader, name string) ([]byte, error) {
 		return nil, err
 	}
 	if n.Size > maxText {
-		return nil, fmt.Errorf("/%s has %d bytes, which no such file has", name, n.Size)
+		return nil, tooLarge(name, n.Size)
 	}
 	return r.Read(n, maxText)
+}
+
+// readSquashfs reads a file of squashfs.
+func readSquashfs(r *squashfs.Reader, name string) ([]byte, error) {
+	n, err := r.Lookup(name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !n.Mode.IsRegular() {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if n.Size > maxText {
+		return nil, tooLarge(name, n.Size)
+	}
+	return r.Read(n, maxText)
+}
+
+func tooLarge(name string, size int64) error {
+	return fmt.Errorf("/%s has %d bytes, which no such file has", name, size)
 }

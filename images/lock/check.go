@@ -67,6 +67,19 @@ func (c *checker) base(b catalog.Base, version string) {
 		c.add("base", "it is version %s, and os.channel asks for %s", has.Version, version)
 	case b.Family == "fcos" && has.Signature == nil:
 		c.add("base", "the signature over the image is missing")
+	default:
+		c.lists(b, has)
+	}
+}
+
+// lists are those of the image and of no other. None at all is what locks have from
+// before they were pinned.
+func (c *checker) lists(b catalog.Base, has *Base) {
+	published := catalog.Lists(b.Family, has.URL)
+	for _, p := range has.Packages {
+		if !slices.ContainsFunc(published, func(l catalog.List) bool { return l.Name == p.Name && l.URL == p.URL }) {
+			c.add("base.packages."+p.Name, "it is not the list of the image %s: `imgforge lock --upgrade base` pins both", has.URL)
+		}
 	}
 }
 

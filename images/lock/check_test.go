@@ -60,7 +60,7 @@ func TestCheckNamesEveryDifference(t *testing.T) {
 			w.Packages = map[string][]string{"keepalived": {"keepalived"}, "sysext": {"ethtool", "tinc"}}
 		}, []string{
 			fmt.Sprintf("%d: debian.wanted: the packages of the lock were resolved for keepalived: keepalived; sysext: tinc, and the cluster file asks for keepalived: keepalived; sysext: ethtool, tinc", line("  wanted:")),
-			fmt.Sprintf("%d: debian.packages.ethtool: it is missing for sysext", line("  packages:"))}},
+			fmt.Sprintf("%d: debian.packages.ethtool: it is missing for sysext", line("  packages:\n    - name: iproute"))}},
 		{"no packages", func(w *Wanted) { w.Packages = nil }, append([]string{
 			fmt.Sprintf("%d: debian.wanted: the packages of the lock were resolved for keepalived: keepalived; sysext: tinc, and the cluster file asks for nothing", line("  wanted:"))}, nil...)},
 	} {

@@ -137,6 +137,9 @@ func (l *Lock) entries() map[string]File {
 		if l.Base.Signature != nil {
 			out["base.signature"] = l.Base.Signature.File
 		}
+		for _, p := range l.Base.Packages {
+			out["base.packages."+p.Name] = p.File
+		}
 	}
 	for _, p := range l.Programs {
 		out["programs."+p.Name] = p.File
@@ -151,6 +154,11 @@ func (l *Lock) entries() map[string]File {
 
 func (l *Lock) paths() []string {
 	var out []string
+	if l.Base != nil {
+		for _, p := range l.Base.Packages {
+			out = append(out, "base.packages."+p.Name)
+		}
+	}
 	for _, p := range l.Programs {
 		out = append(out, "programs."+p.Name)
 	}

@@ -50,6 +50,17 @@ type Base struct {
 	SignedBy string `yaml:"signedBy,omitempty"`
 	// Signature is over the image itself; it is checked when the image is fetched.
 	Signature *Signature `yaml:"signature,omitempty"`
+	// Packages are the lists of what the image is made of, as its project publishes
+	// them beside it; absent where it does not, and in locks from before they were pinned.
+	Packages []List `yaml:"packages,omitempty"`
+}
+
+// List is a list of packages.
+type List struct {
+	Name string `yaml:"name"` // image, or a system extension that lies in it
+	File `yaml:",inline"`
+	// SignedBy is the fingerprint of the OpenPGP key that signed it; absent where nobody does.
+	SignedBy string `yaml:"signedBy,omitempty"`
 }
 
 // Signature is a detached OpenPGP signature.

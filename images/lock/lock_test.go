@@ -149,6 +149,12 @@ func masked(t *testing.T, l *Located, s *upstream.Site) []byte {
 			signature.Digest, signature.Size = "sha256:"+cache.Digest(strings.Repeat("0", 64)), 0
 			base.Signature = &signature
 		}
+		base.Packages = slices.Clone(base.Packages)
+		for i := range base.Packages {
+			if base.Packages[i].SignedBy != "" {
+				base.Packages[i].SignedBy = "FINGERPRINT"
+			}
+		}
 		copied.Base = &base
 	}
 	data, err := copied.Encode()

@@ -87,8 +87,8 @@ func TestOfflineListsAll(t *testing.T) {
 	r.Registry = reg
 	err = r.Fetch(t.Context(), l)
 	missing, ok := errors.AsType[*cache.Missing](err)
-	// base, 4 programs, 7 packages, and manifest and index of 3 images
-	if !ok || len(missing.Files) != 1+4+7+6 {
+	// base and its 3 lists of packages, 4 programs, 7 packages, and manifest and index of 3 images
+	if !ok || len(missing.Files) != 4+4+7+6 {
 		t.Errorf("%v", err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/imgforge/imgforge/images/catalog"
 )
 
-// base pins the operating system's image. What is pinned stays while the channel
+// base pins the operating system's image, and what it is made of. What is pinned stays while the channel
 // is the same: a channel moves by itself, and a lock must not.
 func (r *Resolver) base(ctx context.Context, l *Lock, b catalog.Base, version string, old *Lock, up Upgrade) error {
 	if b.Channel == "" {
@@ -32,6 +32,9 @@ func (r *Resolver) base(ctx context.Context, l *Lock, b catalog.Base, version st
 		l.Base, err = r.fcos(ctx, b, version)
 	case "debian":
 		l.Base, err = r.debianImage(ctx, b, version)
+	}
+	if err == nil {
+		err = r.lists(ctx, b, l.Base)
 	}
 	if err != nil {
 		return fmt.Errorf("base %s %s: %w", b.Family, l.OS.Channel, err)

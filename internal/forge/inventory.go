@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/imgforge/imgforge/images/attest"
+	"github.com/imgforge/imgforge/images/catalog"
 	"github.com/imgforge/imgforge/images/disk"
 	"github.com/imgforge/imgforge/images/inventory"
+	"github.com/imgforge/imgforge/images/lock"
 	"github.com/imgforge/imgforge/internal/artifact"
 )
 
@@ -108,18 +111,101 @@ func (m *imaging) imagesInside(l *partsList) error {
 
 // baseInside adds the packages of the operating system, of which purl is the image.
 func (m *imaging) baseInside(l *partsList, purl string) error {
-	image, err := disk.Open(m.osBase, m.scratch)
+	found, err := m.basePackages()
 	if err != nil {
 		return err
 	}
-	defer image.Close()
-	found, ok, err := inventory.Disk(image)
+	if len(found) == 0 {
+		m.result.Unlisted = append(m.result.Unlisted, fmt.Sprintf("the packages that the image of %s consists of: it is named itself, with its digest", m.plan.OS.Family))
+	}
 	for _, c := range found {
 		c.Inside = []string{purl}
 		l.add(c)
 	}
-	if !ok {
-		m.result.Unlisted = append(m.result.Unlisted, fmt.Sprintf("the packages that the image of %s consists of: it is named itself, with its digest", m.plan.OS.Family))
+	return nil
+}
+
+// basePackages are what the operating system is made of: by the lists that the lock
+// pins with it, or by its own; none where neither is there.
+func (m *imaging) basePackages() ([]attest.Component, error) {
+	if b := m.lock.Base; b != nil && len(b.Packages) > 0 {
+		return m.publishedPackages(b)
 	}
-	return err
+	image, err := disk.Open(m.osBase, m.scratch)
+	if err != nil {
+		return nil, err
+	}
+	defer image.Close()
+	found, _, err := inventory.Disk(image)
+	for i := range found {
+		m.fromArchive(&found[i])
+	}
+	return found, err
+}
+
+// fromArchive says of a package where it is from, when it is one of those that the lock
+// pins for the base: in Debian's archive, name and version are those of one file.
+func (m *imaging) fromArchive(c *attest.Component) {
+	if m.lock.Debian == nil || !attest.IsDebian(c.PURL) {
+		return
+	}
+	for _, p := range m.lock.Debian.Packages {
+		if p.Name == c.Name && p.Version == c.Version && slices.Contains(p.Use, catalog.UseBase) {
+			c.URL, c.Digest = p.URL, string(p.Digest)
+		}
+	}
+}
+
+// publishedPackages reads the lists of what an image is made of.
+func (m *imaging) publishedPackages(b *lock.Base) ([]attest.Component, error) {
+	family := m.plan.OS.Family
+	var out []attest.Component
+	for _, list := range b.Packages {
+		data, err := m.from.Cache.Read(list.Digest)
+		if err != nil {
+			return nil, err
+		}
+		all, err := catalog.ParseList(family, b.Version, data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", list.URL, err)
+		}
+		for _, p := range all {
+			out = append(out, component(family, b.Version, p))
+		}
+	}
+	for _, name := range unlisted(family, b, out) {
+		m.result.Unlisted = append(m.result.Unlisted, fmt.Sprintf("the packages of the system extension %s, which lies in the image of %s", name, family))
+	}
+	return out, nil
+}
+
+// component is a package of a list as a component: its package URL as syft has it.
+func component(family, version string, p catalog.Installed) attest.Component {
+	c := attest.Component{Name: p.Name, Version: p.Version, Purpose: attest.Application}
+	if family == "flatcar" {
+		c.PURL = attest.Ebuild(p.Name, p.Version)
+		return c
+	}
+	release, _, _ := strings.Cut(version, ".") // Fedora's
+	c.PURL = attest.RPM("fedora", p.Name, p.Epoch, p.Version, p.Arch, "fedora-"+release)
+	if p.Epoch != "" {
+		c.Version = p.Epoch + ":" + p.Version
+	}
+	return c
+}
+
+// unlisted are the extensions in an image of Flatcar of which no list is pinned, unless
+// it is from before they were apart.
+func unlisted(family string, b *lock.Base, all []attest.Component) (out []string) {
+	if family != "flatcar" {
+		return nil
+	}
+	for _, name := range catalog.FlatcarExtensions() {
+		program := "/" + strings.TrimSuffix(name, "-flatcar")
+		if !slices.ContainsFunc(b.Packages, func(l lock.List) bool { return l.Name == name }) &&
+			!slices.ContainsFunc(all, func(c attest.Component) bool { return strings.HasSuffix(c.Name, program) }) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
