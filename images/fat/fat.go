@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"unicode/utf16"
 )
@@ -52,26 +53,67 @@ func open(r io.ReaderAt) (*volume, error) {
 	return v, nil
 }
 
+// entry is what a folder says of a file or folder.
+type entry struct {
+	cluster uint32
+	size    int64 // of a file, in bytes
+	folder  bool
+}
+
 // Exists tells whether there is a file or folder of a path, with slashes. Names are
 // compared without regard to case, as everybody does on FAT.
 func Exists(r io.ReaderAt, path string) (bool, error) {
-	v, err := open(r)
+	_, _, err := lookUp(r, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	if err != nil {
 		return false, fmt.Errorf("look for %s: %w", path, err)
 	}
-	start, root := v.rootCluster, true
+	return true, nil
+}
+
+// Read reads a whole file. The path is as [Exists] takes it; the error of one that is
+// not there is [fs.ErrNotExist].
+func Read(r io.ReaderAt, path string) ([]byte, error) {
+	v, e, err := lookUp(r, path)
+	if err == nil && e.folder {
+		err = errors.New("it is a folder")
+	}
+	var data []byte
+	if err == nil && e.size > 0 {
+		data, err = v.chain(e.cluster, min(e.size, int64(v.count)*v.cluster))
+	}
+	if err == nil && int64(len(data)) < e.size {
+		err = fmt.Errorf("%d of its %d bytes are there: it is damaged", len(data), e.size)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return data[:e.size], nil
+}
+
+func lookUp(r io.ReaderAt, path string) (*volume, entry, error) {
+	v, err := open(r)
+	if err != nil {
+		return nil, entry{}, err
+	}
+	at, root := entry{cluster: v.rootCluster, folder: true}, true
 	for name := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
-		data, err := v.folder(start, root)
+		if !at.folder {
+			return nil, at, fs.ErrNotExist
+		}
+		data, err := v.folder(at.cluster, root)
 		if err != nil {
-			return false, fmt.Errorf("look for %s: %w", path, err)
+			return nil, at, err
 		}
 		next, ok := find(data, name)
 		if !ok {
-			return false, nil
+			return nil, at, fs.ErrNotExist
 		}
-		start, root = next, false
+		at, root = next, false
 	}
-	return true, nil
+	return v, at, nil
 }
 
 // maxFolder is more than the format allows a folder to have, in bytes.
@@ -82,17 +124,27 @@ func (v *volume) folder(start uint32, root bool) ([]byte, error) {
 	if root && !v.wide {
 		return v.read(v.rootAt, v.rootSize)
 	}
+	all, err := v.chain(start, maxFolder+1)
+	if err == nil && len(all) > maxFolder {
+		err = errors.New("one of its folders has no end: it is damaged")
+	}
+	return all, err
+}
+
+// chain reads the clusters from one on, until it has as many bytes as are enough or
+// they end.
+func (v *volume) chain(start uint32, enough int64) ([]byte, error) {
 	var all []byte
 	for at := start; ; {
 		if at < 2 || at-2 >= v.count {
-			return nil, fmt.Errorf("its folders refer to cluster %d of %d: it is damaged", at, v.count)
+			return nil, fmt.Errorf("it refers to cluster %d of %d: it is damaged", at, v.count)
 		}
 		data, err := v.read(v.dataAt+int64(at-2)*v.cluster, v.cluster)
 		if err != nil {
 			return nil, err
 		}
-		if all = append(all, data...); len(all) > maxFolder {
-			return nil, errors.New("one of its folders has no end: it is damaged")
+		if all = append(all, data...); int64(len(all)) >= enough {
+			return all, nil
 		}
 		last := uint32(0xfff8)
 		if v.wide {
@@ -128,7 +180,7 @@ func (v *volume) read(at, size int64) ([]byte, error) {
 }
 
 // find looks an entry up by its long or its short name.
-func find(data []byte, name string) (cluster uint32, ok bool) {
+func find(data []byte, name string) (_ entry, ok bool) {
 	long := ""
 	for ; len(data) >= 32 && data[0] != 0; data = data[32:] {
 		e := data[:32]
@@ -152,11 +204,11 @@ func find(data []byte, name string) (cluster uint32, ok bool) {
 		}
 		if strings.EqualFold(long, name) || strings.EqualFold(short, name) {
 			le := binary.LittleEndian
-			return uint32(le.Uint16(e[20:]))<<16 | uint32(le.Uint16(e[26:])), true
+			return entry{uint32(le.Uint16(e[20:]))<<16 | uint32(le.Uint16(e[26:])), int64(le.Uint32(e[28:])), e[11]&0x10 != 0}, true
 		}
 		long = ""
 	}
-	return 0, false
+	return entry{}, false
 }
 
 // part is the piece of a long name that an entry holds.

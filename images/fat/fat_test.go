@@ -2,6 +2,8 @@ package fat
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,9 +52,40 @@ func TestExists(t *testing.T) {
 	}
 }
 
+// The real program's files are read, in FAT16 and FAT32, and what is none says so.
+func TestRead(t *testing.T) {
+	want := strings.Repeat("a file of several clusters\n", 2000)
+	for bits, size := range map[string]string{"32": "40960", "16": "16384"} {
+		dir := t.TempDir()
+		path, text := filepath.Join(dir, "fat"), filepath.Join(dir, "text")
+		if err := os.WriteFile(text, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run(t, "mkfs.vfat", "-C", "-F", bits, path, size)
+		run(t, "mmd", "-i", path, "::/some-folder")
+		run(t, "mcopy", "-i", path, text, "::/some-folder/a long name")
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Read(bytes.NewReader(data), "some-folder/a long name"); err != nil || string(got) != want {
+			t.Errorf("FAT%s: %d bytes, %v: want %d", bits, len(got), err, len(want))
+		}
+		if _, err := Read(bytes.NewReader(data), "some-folder/another"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("FAT%s: what is not there: %v", bits, err)
+		}
+		if _, err := Read(bytes.NewReader(data), "some-folder"); err == nil || !strings.Contains(err.Error(), "it is a folder") {
+			t.Errorf("FAT%s: a folder: %v", bits, err)
+		}
+	}
+}
+
 // Whatever the bytes, the answer comes, and soon.
 func FuzzExists(f *testing.F) {
 	data := made(f, "16", "16384")
 	f.Add(data[:100000])
-	f.Fuzz(func(_ *testing.T, data []byte) { Exists(bytes.NewReader(data), "flatcar/first_boot") })
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		Exists(bytes.NewReader(data), "flatcar/first_boot")
+		Read(bytes.NewReader(data), "flatcar/first_boot")
+	})
 }

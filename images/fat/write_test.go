@@ -53,6 +53,9 @@ func TestWrite(t *testing.T) {
 		if there, err := Exists(f, name); !there || err != nil {
 			t.Errorf("%s is not found: %v", name, err)
 		}
+		if got, err := Read(f, name); err != nil || string(got) != want {
+			t.Errorf("Read %s: %v, %d bytes instead of %d", name, err, len(got), len(want))
+		}
 	}
 }
 

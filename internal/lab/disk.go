@@ -4,133 +4,110 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"github.com/imgforge/imgforge/internal/plan"
 )
 
-// System is what virtual machines boot: Debian's own kernel, an initrd that
-// holds Ignition, and a disk that was never booted. Machines write to layers of
-// their own over the disk. Making one needs root; booting it does not.
+// System is what virtual machines boot: the disk of imgforge's base with the kernel that
+// lies on it, and a second disk with what a baked node has on its own. Machines write to
+// layers of their own over both. Making them needs root; booting them does not.
 type System struct {
-	Kernel, Initrd, Disk string
+	// Kernel is the one on the disk. Initrd is that on the disk, and behind it the
+	// lab's config for Ignition.
+	Kernel, Initrd string
+	Base, Lab      string
+	// Arguments are those of the disk's boot loader.
+	Arguments []string
 	// KVM tells that the processor runs machines here itself.
 	KVM bool
 }
 
-// diskSize is what a machine sees. The file takes what is in it.
-const diskSize = "8G"
+// Files of a system, beside the base's disk.
+const (
+	labImage    = "lab.img"
+	kernelFile  = "vmlinuz"
+	initrdFile  = "initrd"
+	labDiskSize = "8G" // what a machine sees; the file takes what is in it
+)
 
-// vmPackages are what a machine of its own carries beside a node's packages. The
-// agent runs commands for the lab from outside, over a port that only qemu gives.
-func vmPackages() []string {
-	return append(nodePackages(), "linux-image-cloud-amd64", "dracut", "qemu-guest-agent")
-}
-
-// System is a folder with a kernel, an initrd and a disk of the Debian tree,
-// programs and an image store that holds refs, from the cache.
-func (l *Lab) System(ctx context.Context, programs []string, store string, refs []string) (string, error) {
-	tree, err := l.bootTree(ctx)
+// System is a folder of what machines of a plan boot, with an image store that holds
+// refs, from the cache.
+func (l *Lab) System(ctx context.Context, p *plan.Plan, store string, refs []string) (dir string, err error) {
+	base, err := l.BaseDisk(ctx)
+	if err != nil {
+		return "", fmt.Errorf("make the disk of virtual machines: %w", err)
+	}
+	config, err := machineIgnition()
 	if err != nil {
 		return "", err
 	}
-	key := []string{"disk 2", filepath.Base(tree), filepath.Base(store)}
-	for _, name := range programs {
-		sum, err := l.contentOf(name)
-		if err != nil {
-			return "", err
+	err = l.machineExtensions(ctx, p, func(extensions []packed) error {
+		key := []string{"disk 3", filepath.Base(base), filepath.Base(store), string(config)}
+		for _, e := range extensions {
+			key = append(key, e.name, e.content)
 		}
-		key = append(key, name, sum)
-	}
-	dir, err := l.cached("disk", keyOf(key), func(dir string) error {
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			return err
-		}
-		for _, name := range []string{"vmlinuz", "initrd"} {
-			if err := readable(filepath.Join(tree, "boot", name), filepath.Join(dir, name)); err != nil {
-				return err
-			}
-		}
-		if err := describeSystem(dir, refs); err != nil {
-			return err
-		}
-		return l.writeDisk(ctx, filepath.Join(dir, "root.img"), tree, store, programs)
+		dir, err = l.cached("disk", keyOf(key), func(dir string) error {
+			return l.makeSystem(ctx, dir, filepath.Join(base, baseImage), store, config, refs, extensions)
+		})
+		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("make the disk of virtual machines: %w", err)
+		return "", fmt.Errorf("make the disks of virtual machines: %w", err)
 	}
 	return dir, l.prune("disk", dir)
 }
 
-// readable copies a file so that machines of any user can boot from it.
-func readable(from, to string) error {
-	if err := copyBytes(from, to); err != nil {
+// makeSystem fills the folder.
+func (l *Lab) makeSystem(ctx context.Context, dir, base, store string, config []byte, refs []string, extensions []packed) error {
+	if os.Geteuid() != 0 {
+		return errors.New("it needs root; booting them does not: have root run this once with --system DIR, then name the same folder")
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	return os.Chmod(to, 0o644)
+	var has loaded
+	err := partition(base, "EFI-SYSTEM", func(esp *io.SectionReader) (err error) {
+		has, err = loadedBy(esp)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{kernelFile: has.kernel, initrdFile: withConfig(has.initrd, config)} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(os.Link(base, filepath.Join(dir, baseImage)), describeSystem(dir, has.arguments, refs)); err != nil {
+		return err
+	}
+	return l.writeLabDisk(ctx, filepath.Join(dir, labImage), store, extensions)
 }
 
-// writeDisk writes an ext4 file system without mounting anything.
-func (l *Lab) writeDisk(ctx context.Context, path, tree, store string, programs []string) error {
-	l.logf("making the disk of virtual machines")
+// writeLabDisk writes the second disk, an ext4 file system, without mounting anything:
+// packed extensions, bundles, and containerd's folder, into which the code of a node has
+// imported them.
+func (l *Lab) writeLabDisk(ctx context.Context, path, store string, extensions []packed) error {
+	l.logf("making the lab's disk for virtual machines")
 	root := path + ".root"
 	defer os.RemoveAll(root)
-	if _, err := l.run(ctx, "cp", "-al", tree, root); err != nil {
+	if err := os.MkdirAll(filepath.Join(root, "extensions"), 0o755); err != nil {
 		return err
 	}
-	// The kernel and the initrd come from outside.
-	if err := os.RemoveAll(filepath.Join(root, "boot")); err != nil {
+	for _, e := range extensions {
+		if err := e.file(filepath.Join(root, "extensions", e.name+".raw")); err != nil {
+			return err
+		}
+	}
+	if _, err := l.run(ctx, "cp", "-al", filepath.Join(store, bundlesFolder), filepath.Join(root, "bundles")); err != nil {
 		return err
 	}
-	if err := l.install(root, programs); err != nil {
+	if err := l.copyStore(ctx, filepath.Join(store, storeFolder), filepath.Join(root, "containerd")); err != nil {
 		return err
 	}
-	if err := l.copyStore(ctx, filepath.Join(store, storeFolder), filepath.Join(root, "var/lib/containerd")); err != nil {
-		return err
-	}
-	_, err := l.run(ctx, "mke2fs", "-q", "-t", "ext4", "-L", "root", "-E", "lazy_itable_init=1,root_owner=0:0", "-d", root, path, diskSize)
+	_, err := l.run(ctx, "mke2fs", "-q", "-t", "ext4", "-L", "lab", "-E", "lazy_itable_init=1,root_owner=0:0", "-d", root, path, labDiskSize)
 	return err
-}
-
-// install puts programs where a system extension would.
-func (l *Lab) install(root string, programs []string) error {
-	for _, name := range programs {
-		folder, as := "usr/bin", name
-		if plugin, ok := strings.CutPrefix(name, "cni-"); ok {
-			folder, as = "opt/cni/bin", plugin
-		}
-		if err := l.place(filepath.Join(root, folder), name, as); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// bootTree is a Debian tree with a kernel and an initrd in /boot, from the cache.
-func (l *Lab) bootTree(ctx context.Context) (string, error) {
-	module, err := l.dracutModule(ctx)
-	if err != nil {
-		return "", fmt.Errorf("find what runs Ignition in an initrd: %w", err)
-	}
-	packages := vmPackages()
-	key := append([]string{"boot tree 1", release, module.key, dracutConfig}, packages...)
-	return l.cached("boot", keyOf(key), func(dir string) error {
-		if os.Geteuid() != 0 {
-			return errors.New("making the disk of virtual machines needs root; booting it does not: have root run this once with --system DIR, then name the same folder")
-		}
-		l.logf("making a Debian tree with a kernel, of %d packages and what they need", len(packages))
-		stage, err := os.MkdirTemp(l.Cache, ".initrd-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(stage)
-		hooks, err := module.hooks(stage)
-		if err != nil {
-			return err
-		}
-		if err := l.debian(ctx, dir, "minbase", packages, hooks...); err != nil {
-			return err
-		}
-		return errors.Join(firstBoot(dir), os.WriteFile(filepath.Join(dir, "etc/fstab"), []byte("LABEL=root / ext4 defaults 0 1\n"), 0o644))
-	})
 }

@@ -1,103 +1,119 @@
 package lab
 
 import (
-	"context"
-	"errors"
-	"os"
-	"path/filepath"
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
 	"strings"
+
+	"github.com/imgforge/imgforge/images/sysext"
+	"github.com/imgforge/imgforge/internal/artifact"
 )
 
-// dracutConfig makes an initrd for qemu's devices alone. It is not compressed:
-// unpacking costs an emulated processor more than reading.
-const dracutConfig = `hostonly="no"
-compress="cat"
-add_dracutmodules+=" ignition "
-omit_dracutmodules+=" plymouth nfs iscsi nbd multipath dmraid mdraid lvm crypt btrfs resume terminfo i18n kernel-modules-extra drm "
-drivers=" virtio_blk virtio_net virtio_pci virtio_console qemu_fw_cfg ext4 isofs "
-`
+// machineUnits are all that the lab adds to what the payload of a virtual machine
+// writes, beside links.
+//
+//go:embed machine
+var machineUnits embed.FS
 
-// dracutModule is Ignition with the units that its authors run it by in an initrd.
-type dracutModule struct {
-	units  string // folder of the Ignition module's source
-	engine string // program
-	key    string // names the content of both
+// machineConfig is where Ignition looks for what goes before every payload.
+const machineConfig = "usr/lib/ignition/base.d/50-lab.ign"
+
+// extensionLinks are where a machine finds what its second disk brings: system
+// extensions and bundles, as a baked node does.
+func extensionLinks() map[string]string {
+	return map[string]string{
+		sysext.Place: "/run/lab/extensions/" + sysext.Name + ".raw",
+		"/etc/extensions/" + ownExtension + ".raw": "/run/lab/extensions/" + ownExtension + ".raw",
+		artifact.BundleFolder + "/images.tar":      "/run/lab/bundles/images.tar",
+		artifact.BundleFolder + "/store.tar":       "/run/lab/bundles/store.tar",
+	}
 }
 
-// dracutModule finds the units in the source that the pinned engine is built from.
-func (l *Lab) dracutModule(ctx context.Context) (dracutModule, error) {
-	engine, err := l.Tool("ignition")
+// ignitionUnit is a unit as Ignition's config has it.
+type ignitionUnit struct {
+	Name     string           `json:"name"`
+	Enabled  bool             `json:"enabled,omitempty"`
+	Contents string           `json:"contents,omitempty"`
+	Dropins  []ignitionDropin `json:"dropins,omitempty"`
+}
+
+type ignitionDropin struct {
+	Name     string `json:"name"`
+	Contents string `json:"contents"`
+}
+
+// machineIgnition is the config that adds them. A payload that names the same goes before.
+func machineIgnition() ([]byte, error) {
+	var units []ignitionUnit
+	err := eachMachineUnit(func(name, text string) error {
+		if unit, of := strings.CutSuffix(path.Dir(name), ".d"); of {
+			units = append(units, ignitionUnit{Name: unit, Dropins: []ignitionDropin{{path.Base(name), text}}})
+			return nil
+		}
+		units = append(units, ignitionUnit{Name: name, Enabled: true, Contents: text})
+		return nil
+	})
 	if err != nil {
-		return dracutModule{}, err
+		return nil, err
 	}
-	units, err := l.Tool("ignition-dracut")
-	if err != nil {
-		return dracutModule{}, err
+	type link struct {
+		Path   string `json:"path"`
+		Target string `json:"target"`
 	}
-	sum, err := l.contentOf("ignition")
-	if err != nil {
-		return dracutModule{}, err
+	var links []link
+	for at, target := range extensionLinks() {
+		links = append(links, link{at, target})
 	}
-	key := []string{sum}
-	entries, err := os.ReadDir(units)
-	if err != nil {
-		return dracutModule{}, err
-	}
-	for _, e := range entries {
-		data, err := os.ReadFile(filepath.Join(units, e.Name()))
+	slices.SortFunc(links, func(a, b link) int { return strings.Compare(a.Path, b.Path) })
+	return json.Marshal(map[string]any{"ignition": map[string]any{"version": "3.3.0"},
+		"storage": map[string]any{"links": links}, "systemd": map[string]any{"units": units}})
+}
+
+// eachMachineUnit calls use with the units and drop-ins by their paths below
+// /etc/systemd/system.
+func eachMachineUnit(use func(name, text string) error) error {
+	return fs.WalkDir(machineUnits, "machine", func(at string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := machineUnits.ReadFile(at)
 		if err != nil {
-			return dracutModule{}, err
+			return err
 		}
-		key = append(key, e.Name(), string(data))
-	}
-	return dracutModule{units: units, engine: engine, key: keyOf(key)}, nil
+		return use(strings.TrimPrefix(at, "machine/"), string(data))
+	})
 }
 
-// withoutNetwork takes the network from what the module depends on: the lab's
-// payloads and drives are there without one.
-func withoutNetwork(script []byte) ([]byte, error) {
-	const depends, enough = "echo qemu systemd url-lib network\n", "echo qemu systemd\n"
-	if !strings.Contains(string(script), depends) {
-		return nil, errors.New("this version of Ignition depends on other modules of dracut than the lab knows")
+// withConfig is an initrd as it is, with an archive of one file behind it: the kernel
+// unpacks both (its Documentation/driver-api/early-userspace/buffer-format.rst).
+func withConfig(initrd, config []byte) []byte {
+	out := bytes.NewBuffer(slices.Clone(initrd))
+	pad(out, 512) // zeros between archives mean nothing
+	n := 0
+	add := func(name string, mode fs.FileMode, kind uint32, data []byte) {
+		n++
+		// Magic, inode, mode, user, group, links, time, size, device and special device of
+		// two numbers each, length of the name, no sum.
+		fmt.Fprintf(out, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s\x00", n, kind|uint32(mode), 0, 0, 1, treeTime, len(data), 0, 0, 0, 0, len(name)+1, 0, name)
+		pad(out, 4)
+		out.Write(data)
+		pad(out, 4)
 	}
-	return []byte(strings.Replace(string(script), depends, enough, 1)), nil
+	const folder, file = 0o040000, 0o100000
+	for i, b := range machineConfig {
+		if b == '/' {
+			add(machineConfig[:i], 0o755, folder, nil)
+		}
+	}
+	add(machineConfig, 0o644, file, config)
+	add("TRAILER!!!", 0, 0, nil)
+	pad(out, 512)
+	return out.Bytes()
 }
 
-// hooks have the Debian tree's own dracut make an initrd from files in stage.
-func (m dracutModule) hooks(stage string) ([]string, error) {
-	module := filepath.Join(stage, "30ignition")
-	if err := os.MkdirAll(module, 0o755); err != nil {
-		return nil, err
-	}
-	entries, err := os.ReadDir(m.units)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		data, err := os.ReadFile(filepath.Join(m.units, e.Name()))
-		if err != nil {
-			return nil, err
-		}
-		if e.Name() == "module-setup.sh" {
-			if data, err = withoutNetwork(data); err != nil {
-				return nil, err
-			}
-		}
-		if err := os.WriteFile(filepath.Join(module, e.Name()), data, 0o755); err != nil {
-			return nil, err
-		}
-	}
-	if err := copyFile(m.engine, filepath.Join(module, "ignition")); err != nil {
-		return nil, err
-	}
-	config := filepath.Join(stage, "imgforge.conf")
-	if err := os.WriteFile(config, []byte(dracutConfig), 0o644); err != nil {
-		return nil, err
-	}
-	return []string{
-		"--customize-hook=copy-in '" + module + "' /usr/lib/dracut/modules.d",
-		"--customize-hook=copy-in '" + config + "' /etc/dracut.conf.d",
-		`--customize-hook=chroot "$1" dracut --force /boot/initrd "$(ls "$1/lib/modules")"`,
-		`--customize-hook=cp "$1"/boot/vmlinuz-* "$1/boot/vmlinuz"`,
-	}, nil
-}
+func pad(b *bytes.Buffer, to int) { b.Write(make([]byte, -b.Len()&(to-1))) }

@@ -11,12 +11,13 @@ import (
 	"strings"
 )
 
-// systemFile lies beside a kernel, an initrd and a disk, and says what is on the disk.
+// systemFile lies beside the disks, and says how the base boots and what is on the lab's.
 const systemFile = "system.json"
 
 type systemContent struct {
-	Release string   `json:"release"` // of Debian
-	Images  []string `json:"images"`
+	Release   string   `json:"release"`   // of Debian
+	Arguments []string `json:"arguments"` // of the base's boot loader, for its kernel
+	Images    []string `json:"images"`
 }
 
 // SystemIsThere tells whether a folder is one that virtual machines can boot from.
@@ -25,9 +26,9 @@ func SystemIsThere(dir string) bool {
 	return dir != "" && err == nil
 }
 
-// describeSystem writes what a system's disk holds.
-func describeSystem(dir string, refs []string) error {
-	data, err := json.MarshalIndent(systemContent{Release: release, Images: refs}, "", "  ")
+// describeSystem writes what a system's disks hold.
+func describeSystem(dir string, arguments, refs []string) error {
+	data, err := json.MarshalIndent(systemContent{Release: release, Arguments: arguments, Images: refs}, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -51,21 +52,27 @@ func (l *Lab) openSystem(ctx context.Context, dir string, refs []string) (System
 		}
 	}
 	if len(missing) > 0 {
-		return System{}, fmt.Errorf("the disk in %s lacks %s: name another folder, and have root make it", dir, strings.Join(missing, ", "))
+		return System{}, fmt.Errorf("the disks in %s lack %s: name another folder, and have root make it", dir, strings.Join(missing, ", "))
 	}
-	made := System{Kernel: filepath.Join(dir, "vmlinuz"), Initrd: filepath.Join(dir, "initrd"), Disk: filepath.Join(dir, "root.img")}
-	for _, path := range []string{made.Kernel, made.Initrd, made.Disk} {
+	if len(has.Arguments) == 0 {
+		return System{}, fmt.Errorf("%s was made by another version of imgforge, and does not boot the base: name another folder, and have root make it", dir)
+	}
+	made := System{Kernel: filepath.Join(dir, kernelFile), Initrd: filepath.Join(dir, initrdFile), Base: filepath.Join(dir, baseImage), Lab: filepath.Join(dir, labImage), Arguments: has.Arguments}
+	for _, path := range []string{made.Kernel, made.Initrd, made.Base, made.Lab} {
 		if _, statErr := os.Stat(path); statErr != nil {
 			err = errors.Join(err, statErr)
 		}
 	}
+	if err != nil {
+		return System{}, err
+	}
 	made.KVM = l.bootsOnKVM(ctx, made)
 	l.logf("virtual machines run %s", map[bool]string{true: "on KVM", false: "emulated (TCG): KVM boots no kernel here"}[made.KVM])
-	return made, err
+	return made, nil
 }
 
 // machineSystem is what machines boot from: the folder that was named, or one
-// made of the same tree, programs and images as containers.
+// made of the same packages, programs and images as containers.
 func (t *Trial) machineSystem(ctx context.Context) (System, error) {
 	var refs []string
 	for _, i := range imagesOf(t.Plan.Images) {
@@ -79,8 +86,8 @@ func (t *Trial) machineSystem(ctx context.Context) (System, error) {
 	if err != nil {
 		return System{}, err
 	}
-	t.live("making the disk of virtual machines")
-	dir, err := t.Lab.System(ctx, nodePrograms(), store, refs)
+	t.live("making the disks of virtual machines")
+	dir, err := t.Lab.System(ctx, t.Plan, store, refs)
 	if err != nil {
 		return System{}, err
 	}

@@ -56,13 +56,19 @@ func (l *Lab) productExtension(ctx context.Context, dir string, p *plan.Plan) er
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
+	return l.extensionOf(ctx, p, func(e sysext.Extension, links map[string]string) error { return l.layOutExtension(dir, e, links) })
+}
+
+// extensionOf calls use with the product's system extension of a plan, which can be read
+// until use returns. built are the names of the programs in it that the lab built, by path.
+func (l *Lab) extensionOf(ctx context.Context, p *plan.Plan, use func(e sysext.Extension, built map[string]string) error) error {
 	ships, err := catalog.ShipsOf(p.OS.Family, p.OS.Channel, "amd64")
 	if err != nil {
 		return err
 	}
 	e := sysext.Extension{Family: p.OS.Family, Arch: "amd64", Time: treeTime,
 		Shipped: sysext.Shipped{Containerd: ships.Containerd, Conntrack: ships.Conntrack, Ethtool: ships.Ethtool, Nft: ships.Nft, WireGuard: ships.WireGuard}}
-	links := map[string]string{} // names of programs, by path
+	built := map[string]string{}
 	// Others than the lab's: runc is Debian's, whose libraries every Debian has.
 	packaged, names := []string(nil), []string{"runc"}
 	for _, program := range sysext.Programs(e.Shipped) {
@@ -70,17 +76,13 @@ func (l *Lab) productExtension(ctx context.Context, dir string, p *plan.Plan) er
 		case program.Debian != "" && (program.For == "" || program.For == p.Network.Mesh):
 			packaged, names = append(packaged, program.Name), append(names, program.Debian)
 		case program.Debian == "" && program.Name != "runc":
-			links[program.Path] = toolOf(program)
+			built[program.Path] = toolOf(program)
 		}
 	}
-	packages, err := l.choose(ctx, names)
-	if err != nil {
+	if e.Files, err = l.built(built); err != nil {
 		return err
 	}
-	if e.Files, err = l.built(links); err != nil {
-		return err
-	}
-	return l.opened(ctx, names, packages, func(all []*deb.Package) error {
+	return l.packaged(ctx, names, func(all []*deb.Package) error {
 		shelf, err := deb.NewShelf(e.Arch, all)
 		if err != nil {
 			return err
@@ -94,8 +96,17 @@ func (l *Lab) productExtension(ctx context.Context, dir string, p *plan.Plan) er
 			return err
 		}
 		e.Files = append(append(e.Files, files...), sysext.Bytes("usr/bin/runc", 0o755, runc.Data))
-		return l.layOutExtension(dir, e, links)
+		return use(e, built)
 	})
+}
+
+// packaged calls use with Debian's packages of names and what they need, verified.
+func (l *Lab) packaged(ctx context.Context, names []string, use func([]*deb.Package) error) error {
+	packages, err := l.choose(ctx, names)
+	if err != nil {
+		return err
+	}
+	return l.opened(ctx, names, packages, use)
 }
 
 // toolOf is the lab's name of a program of the extension.

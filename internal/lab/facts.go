@@ -168,7 +168,11 @@ func NewReport(ctx context.Context, c Config, root string) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list what the lab overrides: %w", err)
 	}
-	return &Report{Commit: commit(ctx, c, root), Host: host(), added: paths}, nil
+	machine, err := machineOverrides()
+	if err != nil {
+		return nil, fmt.Errorf("list what the lab adds to virtual machines: %w", err)
+	}
+	return &Report{Commit: commit(ctx, c, root), Host: host(), added: paths, addedToMachines: machine}, nil
 }
 
 // Finish adds what is known at the end.
@@ -184,7 +188,7 @@ func (r *Report) Finish(c Config) {
 		r.Overrides = append(append(r.Overrides, containerOverrides()...), r.added...)
 	}
 	if kinds[Machine] {
-		r.Overrides = append(r.Overrides, machineOverrides()...)
+		r.Overrides = append(r.Overrides, r.addedToMachines...)
 	}
 }
 

@@ -18,12 +18,6 @@ type fixture struct {
 	nodes        []*Node
 }
 
-// nodePrograms are what the disk of a virtual machine has from the lab.
-func nodePrograms() []string {
-	return []string{nodeHelper, "kubelet", "kubectl", "containerd", "containerd-shim-runc-v2", "ctr", "etcdctl",
-		"cni-bridge", "cni-host-local", "cni-loopback", "cni-portmap"}
-}
-
 // Containers makes what all nodes are made of, and the network that they are plugged to.
 func (t *Trial) Containers(ctx context.Context) (err error) {
 	if err := t.raiseLimits(); err != nil {

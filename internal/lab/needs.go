@@ -19,7 +19,7 @@ func needs(kind string, ready bool) []need {
 	}
 	all := []need{{"go", "golang, or https://go.dev/dl"}, {"git", "git"}, {"gcc", "gcc libc6-dev libblkid-dev"}}
 	if kind == Machine {
-		return append(append(all, qemu...), need{"mmdebstrap", "mmdebstrap"}, need{"unshare", "util-linux"}, need{"mke2fs", "e2fsprogs"})
+		return append(append(all, qemu...), need{"apt-get", "apt"}, need{"mmdebstrap", "mmdebstrap"}, need{"unshare", "util-linux"}, need{"mke2fs", "e2fsprogs"})
 	}
 	return append(all, need{"apt-get", "apt"}, need{"mmdebstrap", "mmdebstrap"}, need{"systemd-nspawn", "systemd-container"}, need{"ip", "iproute2"},
 		need{"journalctl", "systemd"}, need{"mount", "mount"}, need{"unshare", "util-linux"}, need{"nsenter", "util-linux"})

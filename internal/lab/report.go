@@ -15,8 +15,9 @@ type Report struct {
 	Programs   []Program  `json:"programs"`
 	Topologies []*Outcome `json:"topologies"`
 	// Overrides are what the lab adds to nodes of the kinds that ran, beside the payload's.
-	Overrides []Override `json:"overrides"`
-	added     []Override // to a container
+	Overrides       []Override `json:"overrides"`
+	added           []Override // to a container
+	addedToMachines []Override
 	// NotProven is what these kinds of node cannot show.
 	NotProven []string `json:"notProven"`
 }

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,12 +66,18 @@ func (l *Lab) Machine(ctx context.Context, o MachineOptions) (*VM, error) {
 	if err := os.MkdirAll(v.dir, 0o700); err != nil {
 		return nil, err
 	}
-	below := []string{o.System.Disk, v.disk()}
-	if o.Disk != "" { // larger than what it was made for, as those of providers are
-		below = []string{o.Disk, v.disk(), bakedSize}
+	layer := func(below, path string, size ...string) error {
+		_, err := l.run(ctx, "qemu-img", append([]string{"create", "-q", "-f", "qcow2", "-F", "raw", "-b", below, path}, size...)...)
+		return err
 	}
-	if _, err := l.run(ctx, "qemu-img", append([]string{"create", "-q", "-f", "qcow2", "-F", "raw", "-b"}, below...)...); err != nil {
+	// Larger than what it was made for, as those of providers are.
+	if err := layer(cmp.Or(o.Disk, o.System.Base), v.disk(), machineSize); err != nil {
 		return nil, err
+	}
+	if o.Disk == "" {
+		if err := layer(o.System.Lab, v.labDisk()); err != nil {
+			return nil, err
+		}
 	}
 	// A socket's path is short by law, and the cache's may be long.
 	sockets, err := os.MkdirTemp("", "imgforge-lab-")
@@ -83,10 +90,11 @@ func (l *Lab) Machine(ctx context.Context, o MachineOptions) (*VM, error) {
 	return v, v.PowerOn(ctx)
 }
 
-// bakedSize is that of a disk that boots by itself.
-const bakedSize = "12G"
+// machineSize is that of a machine's first disk.
+const machineSize = "12G"
 
-func (v *VM) disk() string { return filepath.Join(v.dir, "disk.qcow2") }
+func (v *VM) disk() string    { return filepath.Join(v.dir, "disk.qcow2") }
+func (v *VM) labDisk() string { return filepath.Join(v.dir, "lab.qcow2") }
 
 // PowerOn boots the machine: the first time with Ignition, later with what its disk keeps.
 func (v *VM) PowerOn(context.Context) error {
@@ -130,7 +138,8 @@ func (v *VM) arguments() []string {
 		args = append(args, "-rtc", "base="+time.Now().Add(o.Ahead).UTC().Format("2006-01-02T15:04:05"))
 	}
 	if o.Disk == "" {
-		args = append(args, "-kernel", o.System.Kernel, "-initrd", o.System.Initrd, "-append", strings.Join(v.kernelArguments(), " "))
+		args = append(args, "-drive", "file="+comma(v.labDisk())+",if=virtio,cache=unsafe",
+			"-kernel", o.System.Kernel, "-initrd", o.System.Initrd, "-append", strings.Join(v.kernelArguments(), " "))
 	}
 	args = append(args, o.Devices...)
 	switch {
@@ -162,14 +171,10 @@ func (o MachineOptions) port() string {
 	return "org.qemu.guest_agent.0"
 }
 
-// kernelArguments are those of a boot loader, which asks for Ignition at the first boot alone.
+// kernelArguments are those of the base's boot loader, which asks for Ignition at the
+// first boot alone, and the lab's.
 func (v *VM) kernelArguments() []string {
-	platform := "qemu"
-	if v.made.Drive != "" {
-		platform = "openstack"
-	}
-	args := append([]string{"root=LABEL=root", "rw", "console=ttyS0", "net.ifnames=0", "mitigations=off", "audit=0", "panic=-1",
-		"ignition.platform.id=" + platform}, v.made.Arguments...)
+	args := slices.Concat(v.made.System.Arguments, []string{"net.ifnames=0", "mitigations=off", "audit=0", "panic=-1"}, v.made.Arguments)
 	if !v.made.System.KVM {
 		args = append(args, emulated()...)
 	}

@@ -15,19 +15,19 @@ import (
 	"time"
 )
 
-// A boot loader asks for Ignition once, and names the way that the payload comes.
+// What the base's boot loader says is said, and Ignition is asked for once.
 func TestKernelAsksForIgnitionOnce(t *testing.T) {
-	for _, o := range []MachineOptions{{Payload: "a,b.ign"}, {Drive: "/drive.iso"}} {
-		v := &VM{Name: "a", made: o, dir: "/disks"}
-		platform := map[bool]string{true: "ignition.platform.id=openstack", false: "ignition.platform.id=qemu"}[o.Drive != ""]
-		first := v.kernelArguments()
-		v.boots++
-		second := v.kernelArguments()
-		if !slices.Contains(first, "ignition.firstboot") || slices.Contains(second, "ignition.firstboot") {
-			t.Errorf("first boot %q, second %q: want ignition.firstboot in the first alone", first, second)
-		}
-		if !slices.Contains(first, platform) || !slices.Contains(second, platform) {
-			t.Errorf("first boot %q, second %q: want %s in both", first, second, platform)
+	base := []string{"root=LABEL=ROOT", "ignition.platform.id=qemu"}
+	v := &VM{Name: "a", made: MachineOptions{Payload: "a,b.ign", System: System{Arguments: base}}, dir: "/disks"}
+	first := v.kernelArguments()
+	v.boots++
+	second := v.kernelArguments()
+	if !slices.Contains(first, "ignition.firstboot") || slices.Contains(second, "ignition.firstboot") {
+		t.Errorf("first boot %q, second %q: want ignition.firstboot in the first alone", first, second)
+	}
+	for _, arguments := range [][]string{first, second} {
+		if !slices.Equal(arguments[:2], base) || slices.Contains(arguments, "$first") {
+			t.Errorf("the kernel is told %q, want what the boot loader says first: %q", arguments, base)
 		}
 	}
 }

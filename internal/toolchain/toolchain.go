@@ -26,9 +26,6 @@ func Path(ctx context.Context, root, name string) (string, error) {
 	if p, ours := pins()[name]; ours {
 		return built(ctx, root, name, p)
 	}
-	if s, ours := sources()[name]; ours {
-		return s.path(ctx, root)
-	}
 	return onPath(name)
 }
 

@@ -73,18 +73,3 @@ func TestEveryModuleIsUsed(t *testing.T) {
 		}
 	}
 }
-
-// What runs Ignition in an initrd is of the version that runs on a scratch root.
-func TestSources(t *testing.T) {
-	root, err := Root(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := Path(t.Context(), root, "ignition-dracut")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "module-setup.sh")); err != nil {
-		t.Errorf("the folder lacks dracut's script: %v", err)
-	}
-}
