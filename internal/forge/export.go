@@ -17,6 +17,9 @@ const (
 	moduleMark = `"Made by imgforge export terraform; the next export replaces it."`
 )
 
+// maxCloudInit is how many bytes a server's cloud_init may have for the provider (its schema, version 2.81).
+const maxCloudInit = 127998
+
 // ExportOptions choose what is written where.
 type ExportOptions struct {
 	Source Source
@@ -98,8 +101,12 @@ func (c *cluster) unbuilt(wanted *scaleway.Cluster, payloads string) (notes []st
 			claims = true
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(payloads, n.Name+c.extension())); err != nil {
+		info, err := os.Stat(filepath.Join(payloads, n.Name+c.extension()))
+		switch {
+		case err != nil:
 			missing++
+		case info.Size() > maxCloudInit:
+			notes = append(notes, fmt.Sprintf("the payload of %s has %d bytes, and the provider for Terraform takes %d, fewer than `imgforge up`: use that, or an image of the role", n.Name, info.Size(), maxCloudInit))
 		}
 	}
 	if missing > 0 {

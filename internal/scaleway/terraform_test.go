@@ -20,25 +20,59 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 // attributes are the arguments that the provider's schema (version 2.81) has of each
-// kind of object; anything else is refused by it.
-func attributes() map[string][]string {
-	return map[string][]string{
-		"resource.scaleway_vpc_private_network":      {"name", "region", "tags", "enable_default_route_propagation", "ipv4_subnet"},
-		"resource.scaleway_instance_security_group":  {"name", "description", "zone", "stateful", "inbound_default_policy", "outbound_default_policy", "tags", "inbound_rule"},
-		"resource.scaleway_instance_placement_group": {"name", "zone", "policy_type", "policy_mode", "tags"},
-		"resource.scaleway_ipam_ip":                  {"address", "region", "source", "tags"},
-		"resource.scaleway_instance_ip":              {"type", "zone", "tags"},
-		"resource.scaleway_block_volume":             {"name", "zone", "iops", "size_in_gb", "tags"},
-		"resource.scaleway_instance_private_nic":     {"server_id", "zone", "private_network_id", "ipam_ip_ids", "tags"},
-		"resource.scaleway_instance_server": {"name", "zone", "type", "image", "tags", "security_group_id", "placement_group_id", "enable_dynamic_ip", "root_volume",
-			"additional_volume_ids", "ip_ids", "cloud_init", "state"},
-		"data.scaleway_instance_ip": {"address", "zone"},
+// kind of object, with their types, and ! for those that it requires; anything else is
+// refused by it.
+func attributes() map[string]string {
+	return map[string]string{
+		"resource.scaleway_vpc_private_network": "name:string region:string tags:list enable_default_route_propagation:bool ipv4_subnet:list",
+		"resource.scaleway_instance_security_group": "name:string description:string zone:string stateful:bool inbound_default_policy:string outbound_default_policy:string " +
+			"tags:list inbound_rule:list",
+		"resource.scaleway_instance_placement_group": "name:string zone:string policy_type:string policy_mode:string tags:list",
+		"resource.scaleway_ipam_ip":                  "address:string region:string source:list! tags:list",
+		"resource.scaleway_instance_ip":              "type:string zone:string tags:list",
+		"resource.scaleway_block_volume":             "name:string zone:string iops:number! size_in_gb:number tags:list",
+		"resource.scaleway_instance_private_nic":     "server_id:string! zone:string private_network_id:string! ipam_ip_ids:list tags:list",
+		"resource.scaleway_instance_server": "name:string zone:string type:string! image:string! tags:list security_group_id:string placement_group_id:string enable_dynamic_ip:bool " +
+			"root_volume:list additional_volume_ids:list ip_ids:list cloud_init:string state:string", // the image, or a volume in its place
+		"data.scaleway_instance_ip": "address:string! zone:string", // the address, or an ID in its place
 		// Blocks within these.
-		"ipv4_subnet":  {"subnet"},
-		"inbound_rule": {"action", "protocol", "port", "port_range", "ip_range"},
-		"source":       {"private_network_id"},
-		"root_volume":  {"name", "size_in_gb", "volume_type"},
+		"ipv4_subnet":  "subnet:string",
+		"inbound_rule": "action:string! protocol:string port:number port_range:string ip_range:string",
+		"source":       "private_network_id:string",
+		"root_volume":  "name:string size_in_gb:number volume_type:string",
 	}
+}
+
+// conform minds arguments of a kind of object that are unknown, of another type, or missing.
+func conform(t *testing.T, kind string, given map[string]hcl.Expression) {
+	t.Helper()
+	types, required := map[string]string{}, map[string]bool{}
+	for word := range strings.FieldsSeq(attributes()[kind]) {
+		name, of, _ := strings.Cut(word, ":")
+		types[name], required[name] = strings.TrimSuffix(of, "!"), strings.HasSuffix(of, "!")
+	}
+	for name, e := range given {
+		if got := typeOf(e); got != types[name] {
+			t.Errorf("%s: %s is a %s, and the provider has %q", kind, name, got, types[name])
+		}
+	}
+	for name := range types {
+		if required[name] && given[name] == nil {
+			t.Errorf("%s has no %s, which the provider requires", kind, name)
+		}
+	}
+}
+
+// typeOf is the type of an expression; one that refers to something is a text.
+func typeOf(e hcl.Expression) string {
+	if _, diags := hcl.ExprList(e); !diags.HasErrors() {
+		return "list"
+	}
+	if len(e.Variables()) > 0 {
+		return "string"
+	}
+	v, _ := e.Value(nil)
+	return v.Type().FriendlyName()
 }
 
 // exported are the clusters whose modules are looked at.
@@ -115,11 +149,10 @@ type module struct {
 	boots   []string // what servers boot from
 }
 
-// inner minds unknown arguments of the blocks within a block, each of which is a list.
+// inner minds the blocks within a block, each of which is a list.
 func (m *module) inner(name string, e hcl.Expression) {
 	m.t.Helper()
-	known, ok := attributes()[name]
-	if !ok {
+	if attributes()[name] == "" {
 		return
 	}
 	blocks, diags := hcl.ExprList(e)
@@ -131,12 +164,15 @@ func (m *module) inner(name string, e hcl.Expression) {
 		if diags.HasErrors() {
 			m.t.Fatal(diags)
 		}
+		given := map[string]hcl.Expression{}
 		for _, p := range pairs {
 			key, diags := p.Key.Value(nil)
-			if diags.HasErrors() || !slices.Contains(known, key.AsString()) {
-				m.t.Errorf("%s has no %s (%v)", name, key.AsString(), diags)
+			if diags.HasErrors() {
+				m.t.Fatal(diags)
 			}
+			given[key.AsString()] = p.Value
 		}
+		conform(m.t, name, given)
 	}
 }
 
@@ -178,7 +214,7 @@ func (m *module) read(body hcl.Body) {
 	}
 }
 
-// refer notes what the expressions of a block refer to, and minds unknown arguments.
+// refer notes what the expressions of a block refer to, and minds its arguments.
 func (m *module) refer(body hcl.Body, kind string) {
 	m.t.Helper()
 	schema := &hcl.BodySchema{}
@@ -193,15 +229,17 @@ func (m *module) refer(body hcl.Body, kind string) {
 	if diags.HasErrors() {
 		m.t.Fatal(diags)
 	}
+	given := map[string]hcl.Expression{}
 	for name, a := range attrs {
-		if known, ok := attributes()[kind]; kind != "output" && (!ok || !slices.Contains(known, name)) {
-			m.t.Errorf("%s has no %s", kind, name)
-		}
+		given[name] = a.Expr
 		m.used = append(m.used, a.Expr.Variables()...)
 		m.inner(name, a.Expr)
 		if name == "cloud_init" {
 			m.boots = append(m.boots, m.evaluate(a.Expr))
 		}
+	}
+	if kind != "output" {
+		conform(m.t, kind, given)
 	}
 }
 
