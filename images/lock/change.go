@@ -34,14 +34,10 @@ func Changes(old, now *Lock) []string {
 func (l *Lock) summary() map[string]string {
 	out := map[string]string{"kubernetes": l.Kubernetes}
 	if l.Base != nil {
-		base := l.Base.Version + " " + short(l.Base.Digest.Hex())
-		if len(l.Base.Packages) > 0 {
-			base += " with packages"
-		}
+		out["base "+l.OS.Family+" "+l.OS.Channel] = l.Base.Version + " " + short(l.Base.Digest.Hex())
 		for _, p := range l.Base.Packages {
-			base += " " + short(p.Digest.Hex())
+			out["list of packages of "+p.Name] = short(p.Digest.Hex())
 		}
-		out["base "+l.OS.Family+" "+l.OS.Channel] = base
 	}
 	for _, p := range l.Programs {
 		out[p.Name] = p.Version + " " + short(p.Digest.Hex())

@@ -125,7 +125,7 @@ func TestListsGoWithTheImage(t *testing.T) {
 		t.Errorf("what was pinned did not stay: %+v", got.Base)
 	}
 	same := resolve(t, r, wantedCluster(), read.Lock, Upgrade{UpgradeBase: "4459.2.1"})
-	if got := Changes(read.Lock, same); len(got) != 1 || !strings.Contains(got[0], " with packages ") || same.Base.Digest != full.Base.Digest {
+	if got := Changes(read.Lock, same); len(got) != 3 || !strings.HasPrefix(got[2], "added list of packages of image ") || same.Base.Digest != full.Base.Digest {
 		t.Errorf("%q", got)
 	}
 	if err := s.Flatcar("stable", "amd64", "4459.2.2"); err != nil {

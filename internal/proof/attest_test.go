@@ -2,6 +2,7 @@ package proof
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	intoto "github.com/in-toto/attestation/go/v1"
 	spdx "github.com/spdx/tools-golang/json"
+	"github.com/spdx/tools-golang/spdx/v2/v2_3"
 	"github.com/spdx/tools-golang/spdxlib"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -58,6 +60,7 @@ func TestImagesProveThemselves(t *testing.T) {
 	if holders != 5 {
 		t.Errorf("%d images hold the package that all of them have", holders)
 	}
+	baseHolds(t, d)
 	var s intoto.Statement
 	if err := protojson.Unmarshal(read("provenance.json"), &s); err != nil {
 		t.Fatal(err)
@@ -83,6 +86,28 @@ func TestImagesProveThemselves(t *testing.T) {
 		}
 	}
 	c.forged(t, out, key)
+}
+
+// baseHolds looks for the packages of the base: what its own lists name, each with the
+// hash of the file that it is from, where the lock has made the base of that.
+func baseHolds(t *testing.T, d *v2_3.Document) {
+	t.Helper()
+	holds := map[string]bool{}
+	for _, r := range d.Relationships {
+		if r.Relationship == "CONTAINS" && strings.HasPrefix(string(r.RefA.ElementRefID), "Package-imgforge-") {
+			holds[string(r.RefB.ElementRefID)] = true
+		}
+	}
+	var got []string
+	for _, p := range d.Packages {
+		if holds[string(p.PackageSPDXIdentifier)] && strings.HasPrefix(p.PackageExternalReferences[0].Locator, "pkg:deb/") {
+			got = append(got, fmt.Sprintf("%s %s %d", p.PackageName, p.PackageVersion, len(p.PackageChecksums)))
+		}
+	}
+	slices.Sort(got)
+	if want := []string{"ignition 1.0-1 1", "systemd 1.0-1 1", "tinc 1.0.36-2+b2 1", "tzdata 2025b-0+deb12u1 0"}; !slices.Equal(got, want) {
+		t.Errorf("the base holds %q, want %q", got, want)
+	}
 }
 
 // forged changes what only the signature protects, and takes that away.
