@@ -62,9 +62,6 @@ func (l *Lab) System(ctx context.Context, p *plan.Plan, store string, refs []str
 
 // makeSystem fills the folder.
 func (l *Lab) makeSystem(ctx context.Context, dir, base, store string, config []byte, refs []string, extensions []packed) error {
-	if os.Geteuid() != 0 {
-		return errors.New("it needs root; booting them does not: have root run this once with --system DIR, then name the same folder")
-	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
@@ -108,6 +105,8 @@ func (l *Lab) writeLabDisk(ctx context.Context, path, store string, extensions [
 	if err := l.copyStore(ctx, filepath.Join(store, storeFolder), filepath.Join(root, "containerd")); err != nil {
 		return err
 	}
-	_, err := l.run(ctx, "mke2fs", "-q", "-t", "ext4", "-L", "lab", "-E", "lazy_itable_init=1,root_owner=0:0", "-d", root, path, labDiskSize)
-	return err
+	if _, err := l.run(ctx, "mke2fs", "-q", "-t", "ext4", "-L", "lab", "-E", "lazy_itable_init=1,root_owner=0:0", "-d", root, path, labDiskSize); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o644) // machines of any user boot from it
 }

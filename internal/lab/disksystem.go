@@ -81,6 +81,9 @@ func (t *Trial) machineSystem(ctx context.Context) (System, error) {
 	if SystemIsThere(t.Config.System) {
 		return t.openSystem(ctx, t.Config.System, refs)
 	}
+	if os.Geteuid() != 0 {
+		return System{}, errors.New("making the disks of virtual machines needs root; booting them does not: have root run this once with --system DIR, then name the same folder")
+	}
 	t.live("making the container images")
 	store, err := t.ImageStore(ctx, t.Plan.Images)
 	if err != nil {

@@ -205,7 +205,7 @@ func notProven(kinds map[string]bool) (list []string) {
 	}
 	if kinds[Machine] {
 		list = append(list,
-			"Virtual machines boot their kernel and initrd directly: no firmware, boot loader or update of the operating system takes part.",
+			"Virtual machines boot the base's disk by the kernel and initrd that lie on it, handed over by qemu: no firmware, boot loader or update of the operating system takes part (make lab-baked has the firmware and the boot loader).",
 			"Three whole masters in virtual machines do not settle on two emulated cores: those of vm-wireguard and vm-tinc run no kubelet.")
 	}
 	return append(list, "No provider took part: no server was made, no metadata service but the lab's own was asked, no public address was moved at a provider.")

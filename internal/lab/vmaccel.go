@@ -19,8 +19,10 @@ func (s System) accelerator() []string {
 		return []string{"-accel", "kvm", "-cpu", "host"}
 	}
 	// Programs in Go hash with AVX2 where there is one, which emulated takes several times
-	// as long as doing without.
-	return []string{"-accel", "tcg,thread=multi", "-cpu", "max,avx2=off"}
+	// as long as doing without. A kernel that has ERMS clears pages byte by byte, which is
+	// slow at best, and takes seconds a page where the emulator has translated code of that
+	// page before; KVM inside is a large module that is loaded for nobody.
+	return []string{"-accel", "tcg,thread=multi", "-cpu", "max,avx2=off,erms=off,svm=off"}
 }
 
 // bootsOnKVM tells whether the processor can run machines. That a device is there
