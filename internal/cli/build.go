@@ -26,6 +26,9 @@ the cache; what is missing there is fetched first. Disk images are sealed: they 
 role, each encrypted to its line of imgforge claims. With --unsealed the keys are in the clear, and the images in
 out/secret. A disk that holds a private key, a password, SSH keys, a user or a machine id ends the build.
 
+With delivery: fetch there must be a lock. The system extension and the bundle then lie in out/public/files, by their
+hashes; payloads name them, and nodes fetch them from artifacts.url in their first boot. Build lists what to upload.
+
 With --example it builds an embedded example with a throwaway store.`,
 		Example: "  imgforge build\n  imgforge build --role master --format qcow2,raw.zst\n  imgforge build --node worker-1 --offline",
 		Args:    exact(),
@@ -122,8 +125,14 @@ what you write under extra is not.`,
 	cmd.Flags().StringVar(&o.Node, "node", "", "name of one node")
 	cmd.Flags().StringVar(&o.Format, "format", "", "ignition, cloud-init or butane (default: what the OS reads)")
 	cmd.Flags().BoolVar(&o.Sealed, "sealed", false, "encrypt each slot to its claim line")
+	outFlag(cmd, &o.Source)
 	cmd.Flags().BoolVar(&console, "for-console", false, "print what to click and paste in Scaleway's console, per server, instead of the payload")
 	return cmd
+}
+
+// outFlag names the build whose programs single payloads name.
+func outFlag(cmd *cobra.Command, src *forge.Source) {
+	cmd.Flags().StringVarP(&src.Out, "out", "o", "out", "with delivery: fetch, output folder of the build whose programs the nodes fetch")
 }
 
 func renderConsole(cmd *cobra.Command, app *forge.App, o forge.RenderOptions) error {

@@ -62,6 +62,7 @@ are, and deletes what they could not; it deletes nothing of a server that was ma
 		},
 	}
 	clusterFlags(cmd, &o.Source)
+	outFlag(cmd, &o.Source)
 	cmd.Flags().BoolVar(&o.Dry, "dry-run", false, "print the changes and make none")
 	cmd.Flags().StringVar(&o.Kubeconfig, "kubeconfig", "", "ask the cluster of this kubeconfig, and delete the user-data of nodes that are Ready")
 	return cmd

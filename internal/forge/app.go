@@ -37,7 +37,10 @@ type Source struct {
 	// Store is the store folder; "" means store/ beside the cluster file.
 	Store string
 	In    io.Reader
-	text  []byte // of In, once it was read, or of File as it is about to be
+	// Out is the folder of the build whose programs payloads name where nodes fetch
+	// them; "" means out.
+	Out  string
+	text []byte // of In, once it was read, or of File as it is about to be
 }
 
 // maxClusterFile bounds what is read before it is parsed, in bytes; the parser refuses less.
@@ -113,6 +116,8 @@ type cluster struct {
 	place  *spec.Source
 	plan   *plan.Plan
 	report report.Report // located and sorted; holds warnings only after load
+	// programs are what payloads name where nodes fetch them; nil until known.
+	programs *programs
 }
 
 // check reads, parses and plans, and reports every problem that can be known

@@ -43,12 +43,13 @@ func (a *App) Build(ctx context.Context, o BuildOptions) (*BuildResult, error) {
 	defer tree.Abort()
 	b := &build{app: a, source: o.Source, o: o.Images, cluster: c, store: st, tree: tree, sealed: o.Sealed, fetched: map[string]bool{},
 		result: BuildResult{Out: o.Out, Cluster: c.plan.Cluster, LatestBoot: c.plan.LatestBoot, Throwaway: o.Source.Example != "", Warnings: c.report}}
-	steps := []func(context.Context) error{b.describe, b.roles, b.nodes, b.imagesOf}
+	steps := []func(context.Context) error{b.describe, b.fetchedPrograms, b.roles, b.nodes, b.imagesOf}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
 	}
+	b.result.Serve = b.serving()
 	if err := tree.Commit(); err != nil {
 		return nil, err
 	}
@@ -88,6 +89,7 @@ type build struct {
 	store  *pki.Store
 	tree   *artifact.Tree
 	sealed bool
+	served *imaging // what nodes fetch; nil where images bring it
 
 	mu      sync.Mutex
 	fetched map[string]bool

@@ -22,6 +22,8 @@ type BuildResult struct {
 	Throwaway  bool
 	// Images says which images were made, in words.
 	Images string
+	// Serve says which files nodes fetch, and from where.
+	Serve []string
 	// Hint says what is not built, and how it would be; "" where nothing is missing.
 	Hint string
 	// Unread are the partitions of the base whose files the gate could not look at.
@@ -42,6 +44,7 @@ func (r *BuildResult) Summary() []string {
 	if r.Images != "" {
 		out = append(out, r.Images)
 	}
+	out = append(out, r.Serve...)
 	for _, u := range r.Unread {
 		out = append(out, "not looked at for what no image may hold: "+u)
 	}

@@ -49,7 +49,7 @@ func (m *imaging) extension() error {
 		e.Files = append(e.Files, files...)
 	}
 	item := artifact.Item{Path: "sysext/" + sysext.FileName(family, m.plan.Kubernetes.Version, arch), Kind: "sysext", Format: "squashfs"}
-	m.sysext, err = m.tree.AddFile(item, func(f *os.File) error {
+	m.sysext, err = m.add(item, func(f *os.File) error {
 		_, err := sysext.Write(f, e)
 		return err
 	})
@@ -71,7 +71,7 @@ func (m *imaging) containers(ctx context.Context) (err error) {
 		all = append(all, made)
 	}
 	item := artifact.Item{Path: fmt.Sprintf("bundles/images-kubernetes-%s-%s.tar", m.plan.Kubernetes.Version, m.plan.OS.Arch), Kind: "bundle", Format: "oci-layout"}
-	m.bundle, err = m.tree.AddFile(item, func(f *os.File) error {
+	m.bundle, err = m.add(item, func(f *os.File) error {
 		w := bufio.NewWriterSize(f, 1<<20)
 		if err := bundle.Write(ctx, w, m.plan.OS.Arch, all); err != nil {
 			return err

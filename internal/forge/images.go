@@ -65,22 +65,29 @@ type imaging struct {
 }
 
 // imagesOf makes the extension, the bundle and the disk images, when there is a lock
-// and nodes boot from images.
+// and nodes boot from images; where they fetch their programs, those are there already.
 func (b *build) imagesOf(ctx context.Context) error {
-	if b.plan.Settings.Delivery != "baked" || b.o.None {
+	if b.served != nil {
+		if err := b.served.proof(); err != nil {
+			return err
+		}
+		b.served.summarize()
+		return nil
+	}
+	if b.o.None {
 		return nil
 	}
 	path, err := LockOptions{Source: b.source, Lock: b.o.Lock}.path()
 	if err != nil {
 		return b.o.refuseWithoutLock(err.Error())
 	}
-	data, err := os.ReadFile(path)
+	data, err := b.readLock(path)
 	if err != nil {
-		if b.o.Lock == "" && os.IsNotExist(err) {
-			b.result.Hint = "no images: `imgforge lock` pins what they are made of, and build then adds the system extension, the bundle of container images and a sealed disk image per role"
-			return b.o.refuseWithoutLock(fmt.Sprintf("there is no lock at %s", path))
-		}
-		return fmt.Errorf("read the lock: %w", err)
+		return err
+	}
+	if data == nil {
+		b.result.Hint = "no images: `imgforge lock` pins what they are made of, and build then adds the system extension, the bundle of container images and a sealed disk image per role"
+		return b.o.refuseWithoutLock(fmt.Sprintf("there is no lock at %s", path))
 	}
 	m, err := b.imaging(path, data)
 	if err != nil {
@@ -89,9 +96,26 @@ func (b *build) imagesOf(ctx context.Context) error {
 	return m.make(ctx)
 }
 
+// readLock is nil where there is none beside the cluster file. One that is named must be there.
+func (b *build) readLock(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if b.o.Lock == "" && os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the lock: %w", err)
+	}
+	return data, nil
+}
+
+// disks tells whether disk images were asked for by a flag.
+func (o ImageOptions) disks() bool {
+	return o.Role != "" || o.Node != "" || len(o.Formats) > 0 || o.Unsealed || o.Base != ""
+}
+
 // refuseWithoutLock is nil unless images were asked for by a flag.
 func (o ImageOptions) refuseWithoutLock(why string) error {
-	if o.Role == "" && o.Node == "" && len(o.Formats) == 0 && !o.Unsealed && o.Base == "" {
+	if !o.disks() {
 		return nil
 	}
 	return fmt.Errorf("no images can be made: %s: run `imgforge lock`", why)
@@ -108,7 +132,11 @@ func (b *build) imaging(path string, data []byte) (*imaging, error) {
 		return nil, err
 	}
 	if p := found.Check(wanted); len(p) > 0 {
-		return nil, fmt.Errorf("%s:%d: %s: %s: the lock does not belong to this cluster file; run `imgforge lock`, or build with --no-images", path, p[0].Line, p[0].Path, p[0].Message)
+		fix := "run `imgforge lock`, or build with --no-images"
+		if b.fetches() {
+			fix = "run `imgforge lock`"
+		}
+		return nil, fmt.Errorf("%s:%d: %s: %s: the lock does not belong to this cluster file; %s", path, p[0].Line, p[0].Path, p[0].Message, fix)
 	}
 	sum := sha256.Sum256(data)
 	m := &imaging{build: b, o: b.o, lock: found, digest: hex.EncodeToString(sum[:])}
@@ -147,14 +175,7 @@ func (m *imaging) check() error {
 
 // make makes everything, one after the other: each part is large.
 func (m *imaging) make(ctx context.Context) error {
-	if err := m.from.Fetch(ctx, m.lock.Lock); err != nil {
-		return err
-	}
-	var err error
-	if m.scratch, err = m.tree.Scratch(); err != nil {
-		return err
-	}
-	if m.helper, err = nodeHelper(m.o.Helper, m.plan.OS.Arch); err != nil {
+	if err := m.prepare(ctx, m.lock.Lock); err != nil {
 		return err
 	}
 	if err := m.extension(); err != nil {
@@ -171,6 +192,18 @@ func (m *imaging) make(ctx context.Context) error {
 	}
 	m.summarize()
 	return nil
+}
+
+// prepare brings what a lock names into the cache, and finds the helper.
+func (m *imaging) prepare(ctx context.Context, l *lock.Lock) (err error) {
+	if err := m.from.Fetch(ctx, l); err != nil {
+		return err
+	}
+	if m.scratch, err = m.tree.Scratch(); err != nil {
+		return err
+	}
+	m.helper, err = nodeHelper(m.o.Helper, m.plan.OS.Arch)
+	return err
 }
 
 // summarize says what was made and where it lies.

@@ -42,7 +42,7 @@ func (c *cluster) images() ([]string, error) {
 
 // nodeFiles are the files of a node's payload, by path, with placeholders for keys.
 func (c *cluster) nodeFiles(node string) (map[string][]byte, error) {
-	doc, err := c.document("", node, placeholdersFor(c.plan, c.spec.PKI.Algorithm))
+	doc, err := c.configuration("", node, placeholdersFor(c.plan, c.spec.PKI.Algorithm))
 	if err != nil {
 		return nil, err
 	}

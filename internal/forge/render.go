@@ -40,6 +40,9 @@ func (a *App) Render(_ context.Context, o RenderOptions) (*Rendered, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.findPrograms(o.Source, st); err != nil {
+		return nil, err
+	}
 	doc, err := c.document(o.Role, o.Node, st)
 	if err != nil {
 		return nil, err
@@ -119,9 +122,18 @@ func enumerate(names []string, most int) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// document asks the profiles for a role's or a node's document and places the
-// user's own Butane at its line of the cluster file.
+// document is what a role or a node boots from, the programs that it fetches included.
 func (c *cluster) document(role, node string, s payload.Secrets) (*payload.Document, error) {
+	doc, err := c.configuration(role, node, s)
+	if err != nil {
+		return nil, err
+	}
+	return doc, c.withPrograms(doc)
+}
+
+// configuration asks the profiles for a role's or a node's document and places the
+// user's own Butane at its line of the cluster file.
+func (c *cluster) configuration(role, node string, s payload.Secrets) (*payload.Document, error) {
 	var doc *payload.Document
 	var err error
 	if node != "" {

@@ -68,6 +68,9 @@ func (a *App) ScalewayUp(ctx context.Context, o UpOptions) (*Servers, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.findPrograms(o.Source, st); err != nil {
+		return nil, err
+	}
 	at, err := a.account(c, st)
 	if err != nil {
 		return nil, err

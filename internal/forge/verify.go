@@ -46,6 +46,7 @@ func (a *App) Verify(src Source, dir, key string) (*Verification, error) {
 	if err := v.disks(dir, secrets); err != nil {
 		return nil, err
 	}
+	v.served(dir)
 	if err := a.compare(v, src, dir); err != nil {
 		return nil, err
 	}

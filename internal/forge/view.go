@@ -77,7 +77,7 @@ func (c *cluster) view(s payload.Secrets, estimated string) (*PlanView, error) {
 
 // size renders one payload as build does, and returns it with its size.
 func (c *cluster) size(role, node string, s payload.Secrets) (Size, *payload.Payload, error) {
-	doc, err := c.document(role, node, s)
+	doc, err := c.estimating().document(role, node, s)
 	if err != nil {
 		return Size{}, nil, err
 	}

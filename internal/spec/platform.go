@@ -34,6 +34,10 @@ func (k *check) platform() {
 	if strings.HasPrefix(k.Artifacts.URL, "http://") {
 		k.warn("artifacts.url", "http shows everybody on the way what nodes fetch; hashes protect only its integrity", "write https")
 	}
+	if n := k.Network; k.Artifacts.URL != "" && n.Mesh == "none" && n.Gateway != "" && family != "debian" && family != "ubuntu" {
+		k.warn("artifacts.url", "Ignition fetches before a node has its address of this file, by one that it asks DHCP for",
+			"where no DHCP answers, give each machine its address on the kernel command line (ip=) for the first boot, or write delivery: baked and no artifacts.url")
+	}
 }
 
 // movesIP checks that proxies which are to move their address can.
