@@ -22,6 +22,11 @@ func TestRefusals(t *testing.T) {
 	api := fake.New()
 	api.Bucket("far", "nl-ams", map[string][]byte{"disk": []byte("QFI\xfb")})
 	api.Bucket("near", "fr-par", map[string][]byte{"text": []byte("this is no disk of any kind, is it?")})
+	full := api.Stranger("full")
+	for range 5 {
+		api.Attach(api.Reserve(), "full")
+	}
+	sixth := api.Reserve()
 	existing := api.Inventory()
 	server := httptest.NewServer(api)
 	defer server.Close()
@@ -40,6 +45,7 @@ func TestRefusals(t *testing.T) {
 		"a local volume where there is none": {"POST", zone + "/servers", `{` + mine + `,"commercial_type":"X","image":"` + fake.ImageID + `","volumes":{"0":{"volume_type":"b_ssd"}}}`, 400, "not supported"},
 		"an unknown server":                  {"GET", zone + "/servers/" + absent, "", 404, "not found"},
 		"another zone":                       {"PATCH", "/instance/v1/zones/fr-par-2/ips/" + absent, `{"server":"` + absent + `"}`, 404, "unknown zone"},
+		"a sixth address at one server":      {"PATCH", zone + "/ips/" + sixth, `{"server":"` + full + `"}`, 400, "has 5 routed addresses already"},
 		"an import by the Instance API":      {"POST", zone + "/snapshots", `{"bucket":"b","key":"k"}`, 400, "Block Storage API"},
 		"an import from another region":      {"POST", imports, `{"project_id":"` + fake.Project + `","bucket":"far","key":"disk"}`, 400, "no bucket of fr-par"},
 		"an import of what is not there":     {"POST", imports, `{"project_id":"` + fake.Project + `","bucket":"near","key":"x"}`, 400, "no object"},
