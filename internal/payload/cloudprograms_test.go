@@ -88,6 +88,22 @@ func TestWrongProgramsAreRefused(t *testing.T) {
 	testtool.BootCode(t, code, text[from:end], *update)
 }
 
+// What could not be fetched in the first boot, the unit that goes on asks cloud-init for.
+func TestProgramsAreFetchedLater(t *testing.T) {
+	testtool.Path(t, "cloud-init")
+	n := newNode(t)
+	n.write("public/"+FetchedPath(hexOf(extension)), "not yet")
+	n.write("public/"+FetchedPath(hexOf(bundle)), bundle)
+	n.between = "[ ! -e " + artifact.ExtensionPlace + " ]\n" +
+		"printf '%s' '" + extension + "' >/proc/1/root" + n.dir + "/public/" + FetchedPath(hexOf(extension)) + "\n" +
+		"cloud-init single --name bootcmd --frequency always >&2\n" +
+		"[ -e " + artifact.ExtensionPlace + " ] && [ -e " + artifact.BundlePlace + " ]\n"
+	lines := n.apply("cloud-init", mustRender(t, fetching(), Options{Format: FormatCloudInit, ArtifactsURL: "http://127.0.0.1:8080"}).Data)
+	if want := "f 0644 0:0\t" + hexOf(extension) + "  ." + artifact.ExtensionPlace; !slices.Contains(lines, want) {
+		t.Errorf("there is no line %q", want)
+	}
+}
+
 // bringing runs the script of one program against a server, with a shorter patience.
 func bringing(t *testing.T, root, url string) (said string, err error) {
 	t.Helper()
