@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -94,21 +93,11 @@ func (h *host) push(t *testing.T, repo string, arches ...string) (index v1.Image
 	return index, last
 }
 
+// client is one for whom nobody has signed in.
 func client(t *testing.T, registries ...Registry) *Client {
 	t.Helper()
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	c := cache.Open(t.TempDir())
-	c.Attempts = 2
-	c.Backoff = func(int) time.Duration { return 0 }
-	var err error
-	if c.Client, err = cache.NewClient(nil); err != nil {
-		t.Fatal(err)
-	}
-	out, err := New(c, registries)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return anew(t, registries...)
 }
 
 // whole resolves an image, fetches all of it and reads it back out of the cache.

@@ -57,12 +57,6 @@ func (h *Halted) Error() string {
 	return fmt.Sprintf("%v\n%s; run it again: what is there is not sent twice", h.Err, now)
 }
 
-// Digest is what will name a release, wherever it is pushed.
-func (s Set) Digest() (string, error) {
-	_, _, index, err := s.objects()
-	return index.Digest, err
-}
-
 // Push puts a release into a repository: the files, their artifacts, then the index
 // under its tag, so that nothing names what is not whole. Secret files go last, once
 // somebody without credentials was seen to be refused what is there already. An

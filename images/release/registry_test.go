@@ -104,6 +104,12 @@ func someSet(t *testing.T) Set {
 	}}
 }
 
+// Digest is what will name a release, wherever it is pushed.
+func (s Set) Digest() (string, error) {
+	_, _, index, err := s.objects()
+	return index.Digest, err
+}
+
 func mustPush(t *testing.T, target Target, s Set) *Pushed {
 	t.Helper()
 	out, err := Push(t.Context(), target, s, nil)

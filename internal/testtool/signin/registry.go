@@ -62,6 +62,17 @@ func Bearer(t testing.TB, uses int) *Registry {
 	return r
 }
 
+// Secrets are all that nobody may print: passwords, and the tokens that were given.
+func (r *Registry) Secrets() []string {
+	out := []string{Password, IdentityToken}
+	if r.Tokens != nil {
+		r.Tokens.mu.Lock()
+		defer r.Tokens.mu.Unlock()
+		out = append(out, r.Tokens.all...)
+	}
+	return out
+}
+
 // serve runs the registry, and before it a proxy that counts the uses of tokens.
 func (r *Registry) serve(t testing.TB, auth string) {
 	t.Helper()

@@ -49,13 +49,6 @@ func (s *Tokens) Given() (given, refused int) {
 	return s.given, s.refused
 }
 
-// All are the tokens that were given: secrets as long as they last.
-func (s *Tokens) All() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]string{}, s.all...)
-}
-
 func newTokens(t testing.TB) *Tokens {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
