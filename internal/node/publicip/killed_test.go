@@ -149,11 +149,12 @@ func TestMoveThroughEveryFault(t *testing.T) {
 		for n := 1; n <= last; n++ {
 			for name, fault := range fake.Faults() {
 				s := newScene(t, m)
-				s.api.Fault = only(n, fault)
+				s.api.Fault, s.api.Lag = only(n, fault), n%3 // where the address was may be told for a while
 				all.Go(func() { s.ends(t, fmt.Sprintf("%s at call %d", name, n), s.start(t.Context())) })
 			}
 			for _, fault := range []fake.Fault{fake.Silent, fake.SilentAfter} {
 				s := newScene(t, m)
+				s.api.Lag = n % 3
 				all.Go(func() { s.ends(t, fmt.Sprintf("killed at call %d", n), s.killedAt(t.Context(), n, fault)) })
 			}
 		}
