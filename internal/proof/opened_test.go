@@ -68,7 +68,7 @@ func openDisk(t testing.TB, name, raw string, found map[string][]byte) {
 		t.Fatal(err)
 	}
 	found[name+" raw"] = withoutHoles(data)
-	for number, label := range map[string]string{"1": "ROOT", "2": "config-2", "3": "imgforge"} {
+	for number, label := range map[string]string{"1": "USR", "2": "ROOT", "3": "config-2", "4": "imgforge"} {
 		var at, size int64
 		out := external(t, "sfdisk", "-d", raw)
 		for line := range strings.Lines(out) {
@@ -88,9 +88,12 @@ func openDisk(t testing.TB, name, raw string, found map[string][]byte) {
 		if err := os.WriteFile(part, data[at*512:(at+size)*512], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if label == "ROOT" {
+		switch label {
+		case "USR":
+			external(t, "unsquashfs", "-q", "-n", "-f", "-d", dir, part)
+		case "ROOT":
 			external(t, "debugfs", "-R", "rdump / "+dir, part)
-		} else {
+		default:
 			external(t, "xorriso", "-osirrox", "on", "-indev", part, "-extract", "/", dir)
 		}
 		external(t, "chmod", "-R", "u+rwX", dir)
