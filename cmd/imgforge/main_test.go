@@ -18,8 +18,13 @@ func TestMain(m *testing.M) {
 }
 
 func TestScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+	testscript.Run(t, scripts("testdata/script", func(*testscript.Env) {}))
+}
+
+// scripts are those of a folder, each with an environment of its own.
+func scripts(dir string, more func(*testscript.Env)) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
@@ -27,6 +32,7 @@ func TestScript(t *testing.T) {
 			// Identities live in the user's configuration folder, outside of git.
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("XDG_CONFIG_HOME", "")
+			more(e)
 			return os.Mkdir(filepath.Join(e.WorkDir, "home"), 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -42,7 +48,7 @@ func TestScript(t *testing.T) {
 			"base":     makeBase,
 			"helper":   makeHelper(),
 		},
-	})
+	}
 }
 
 // checkMode is `mode OCTAL PATH...`: the exact permission bits.

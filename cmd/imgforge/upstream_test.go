@@ -8,9 +8,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/imgforge/imgforge/images/catalog"
+	"github.com/imgforge/imgforge/internal/testtool/signin"
 	"github.com/imgforge/imgforge/internal/testtool/upstream"
 )
 
@@ -63,6 +65,9 @@ func startSite(ts *testscript.TestScript, images []string) *upstream.Site {
 	site, err := upstream.Start()
 	ts.Check(err)
 	ts.Defer(site.Close)
+	if private := ts.Getenv("PRIVATE"); private != "" { // images are where one has to sign in
+		site.Registry, site.Auth = "http://"+private, &authn.Basic{Username: signin.User, Password: signin.Password}
+	}
 	ts.Check(site.Typical(catalog.SnapshotAt(yesterday()), images))
 	site.Asked()
 	ts.Check(os.WriteFile(ts.MkAbs("keys.asc"), site.Keys, 0o644))

@@ -99,7 +99,11 @@ func (r *repo) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Header["Accept"] = []string{"application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json",
 			"application/vnd.docker.distribution.manifest.list.v2+json", "application/vnd.docker.distribution.manifest.v2+json"}
 	}
-	return t.RoundTrip(req)
+	resp, err := t.RoundTrip(req)
+	if err == nil && denied(resp.StatusCode) { // of a registry that wants a password with each request
+		resp.Status += ": " + signIn
+	}
+	return resp, err
 }
 
 func (r *repo) transport(ctx context.Context) (http.RoundTripper, error) {
@@ -124,10 +128,16 @@ func (r *repo) transport(ctx context.Context) (http.RoundTripper, error) {
 	return r.ready, nil
 }
 
+const signIn = "it is not there, or not for you: sign in with `docker login`, or whatever else writes Docker's configuration"
+
+func denied(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden
+}
+
 // refused says what to do about a sign-in that was refused.
 func refused(err error) error {
-	if t, ok := errors.AsType[*transport.Error](err); ok && (t.StatusCode == http.StatusUnauthorized || t.StatusCode == http.StatusForbidden) {
-		return fmt.Errorf("%w: it is not there, or not for you: sign in with `docker login`, or whatever else writes Docker's configuration", err)
+	if t, ok := errors.AsType[*transport.Error](err); ok && denied(t.StatusCode) {
+		return fmt.Errorf("%w: %s", err, signIn)
 	}
 	return err
 }

@@ -186,7 +186,9 @@ func (a *App) target(src Source, o PublishOCIOptions) (release.Target, error) {
 		}
 		for _, r := range found {
 			t.Username, t.Password = r.Username, r.Password
-			authorities = append(append(authorities, '\n'), r.CA...)
+			if r.CA != "" {
+				authorities = append(append(authorities, '\n'), r.CA...)
+			}
 		}
 	}
 	client, err := cache.NewClient(authorities)

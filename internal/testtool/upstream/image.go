@@ -45,7 +45,7 @@ func (s *Site) Images(ref string, all map[string]v1.Image) error {
 	if err != nil {
 		return err
 	}
-	return remote.WriteIndex(at, index)
+	return remote.WriteIndex(at, index, remote.WithAuth(s.Auth))
 }
 
 func imageOf(ref, revision, arch string) (v1.Image, error) {

@@ -22,6 +22,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/registry"
 )
 
@@ -29,6 +30,8 @@ import (
 type Site struct {
 	// Mirror is where the files are, for --mirror; Registry where the images are.
 	Mirror, Registry string
+	// Auth is whom images are pushed as, to a Registry that is another than the site's own.
+	Auth authn.Authenticator
 	// Keys are the public keys of the one who signs, in ASCII armour.
 	Keys []byte
 
@@ -47,7 +50,7 @@ func Start() (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{signer: signer, contents: map[string][]byte{}}
+	s := &Site{Auth: authn.Anonymous, signer: signer, contents: map[string][]byte{}}
 	s.files = httptest.NewServer(s)
 	reg := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	s.images = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
