@@ -157,7 +157,8 @@ func TestPackerHidesPayload(t *testing.T) {
 	}
 }
 
-const bakeTemplate = `packer {
+// fromFile is the head of a template that takes a disk from one path and puts it at another.
+const fromFile = `packer {
   required_plugins {
     imgforge = {
       version = "0.1.0"
@@ -171,7 +172,9 @@ source "file" "base" {
   target = %q
 }
 
-build {
+`
+
+const bakeTemplate = fromFile + `build {
   sources = ["source.file.base"]
   post-processor "imgforge-bake" {
     cluster_file     = %q

@@ -15,21 +15,7 @@ import (
 	"github.com/imgforge/imgforge/internal/scaleway/fake"
 )
 
-const importTemplate = `packer {
-  required_plugins {
-    imgforge = {
-      version = "0.1.0"
-      source  = "github.com/imgforge/imgforge"
-    }
-  }
-}
-
-source "file" "base" {
-  source = %q
-  target = %q
-}
-
-build {
+const importTemplate = fromFile + `build {
   sources = ["source.file.base"]
   post-processors {
     post-processor "imgforge-bake" {
