@@ -157,8 +157,8 @@ func TestPackerHidesPayload(t *testing.T) {
 	}
 }
 
-// fromFile is the head of a template that takes a disk from one path and puts it at another.
-const fromFile = `packer {
+// fileDisk is the head of a template that takes a disk from one path and puts it at another.
+const fileDisk = `packer {
   required_plugins {
     imgforge = {
       version = "0.1.0"
@@ -174,7 +174,7 @@ source "file" "base" {
 
 `
 
-const bakeTemplate = fromFile + `build {
+const bakeTemplate = fileDisk + `build {
   sources = ["source.file.base"]
   post-processor "imgforge-bake" {
     cluster_file     = %q

@@ -15,7 +15,7 @@ import (
 	"github.com/imgforge/imgforge/internal/scaleway/fake"
 )
 
-const importTemplate = fromFile + `build {
+const importTemplate = fileDisk + `build {
   sources = ["source.file.base"]
   post-processors {
     post-processor "imgforge-bake" {
