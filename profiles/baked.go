@@ -13,7 +13,7 @@ import (
 // mounted, merged and imported before the claim. A payload that is handed over as
 // user-data has none of it, since its image may bring the programs in any way.
 func Baked(doc *payload.Document) error {
-	return overlay(doc, "common/baked", map[string]any{"Mount": "run-imgforge-media.mount", "Kubelet": unitKubelet})
+	return overlay(doc, "common/baked", map[string]any{"Mount": "run-imgforge-media.mount", "Claim": unitClaim, "Kubelet": unitKubelet})
 }
 
 // Fetched adds to a document what a node does that fetches its programs (delivery:

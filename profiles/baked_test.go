@@ -27,6 +27,10 @@ func TestBaked(t *testing.T) {
 		if len(doc.Units) != before+3 {
 			t.Errorf("%d units became %d", before, len(doc.Units))
 		}
+		claim := doc.Units[slices.IndexFunc(doc.Units, func(u payload.Unit) bool { return u.Name == unitClaim })]
+		if !slices.ContainsFunc(claim.Dropins, func(d payload.Dropin) bool { return strings.Contains(d.Contents, "Wants=imgforge-programs.service\n") }) {
+			t.Errorf("the claim may begin without its program: %+v", claim.Dropins)
+		}
 		for _, format := range []string{payload.FormatIgnition, payload.FormatCloudInit} {
 			if _, err := payload.Render(doc, payload.Options{Format: format}); err != nil {
 				t.Errorf("%s: %v", format, err)

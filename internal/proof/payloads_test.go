@@ -272,8 +272,9 @@ func TestCloudInitWritesTheTreeOfIgnition(t *testing.T) {
 	}
 }
 
-// applied runs an engine and returns a line per path that it changed.
-func applied(t *testing.T, engine string, payload []byte) map[string]bool {
+// applied runs an engine and returns a line per path that it changed. What is in the
+// folders of public is served at http://127.0.0.1:8080.
+func applied(t *testing.T, engine string, payload []byte, public ...string) map[string]bool {
 	t.Helper()
 	const from = "../payload/testdata/"
 	dir := t.TempDir()
@@ -289,6 +290,11 @@ func applied(t *testing.T, engine string, payload []byte) map[string]bool {
 		}
 		if err != nil {
 			t.Fatal(err)
+		}
+	}
+	for _, from := range public {
+		if out, err := exec.Command("cp", "-a", from+"/.", filepath.Join(dir, "public")).CombinedOutput(); err != nil {
+			t.Fatalf("cp: %v\n%s", err, out)
 		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, "payload"), payload, 0o600); err != nil {
