@@ -28,7 +28,8 @@ func (l *Lock) Encode() ([]byte, error) {
 	if err := enc.Encode(l); err != nil {
 		return nil, fmt.Errorf("write the lock: %w", err)
 	}
-	return out.Bytes(), enc.Close()
+	err := enc.Close() // before the bytes are taken
+	return out.Bytes(), err
 }
 
 // Located is a lock and where its entries stand.

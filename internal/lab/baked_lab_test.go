@@ -215,14 +215,18 @@ func tailOf(text string, lines int) string {
 // seen is what a look at a node that is Ready shows, by what was looked at.
 type seen map[string]string
 
+const etcdManifest = "/etc/kubernetes/manifests/etcd.yaml"
+
 // looks are the commands of a look.
 func looks() map[string]string {
 	return map[string]string{
-		"extension":    "systemd-sysext status",
-		"images":       "ctr -n k8s.io images ls | tail -n +2 | awk '{print $1, $3, $NF}' | sort",
-		"contents":     "cd /var/lib/containerd && find io.containerd.content.v1.content/blobs -type f -printf '%P %s\\n' | sort",
-		"snapshots":    "ls /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots | wc -l",
-		"etc":          "find /etc -xdev '(' -type f -o -type l ')' -printf '%p %l %m %u %g\\n' | sort; find /etc -xdev -type f -print0 | sort -z | xargs -0 sha256sum",
+		"extension": "systemd-sysext status --no-legend | awk '{print $1, $2}'", // the third word is when it was merged
+		"images":    "ctr -n k8s.io images ls | tail -n +2 | awk '{print $1, $3, $NF}' | sort",
+		"contents":  "cd /var/lib/containerd && find io.containerd.content.v1.content/blobs -type f -printf '%P %s\\n' | sort",
+		"snapshots": "ls /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots | wc -l",
+		"etc": "find /etc -xdev '(' -type f -o -type l ')' -printf '%p %l %m %u %g\\n' | sort; find /etc -xdev -type f ! -path " + etcdManifest + " -print0 | sort -z | xargs -0 sha256sum; " +
+			// Who has data is told to found nothing from the second boot on.
+			"sed s/--initial-cluster-state=new/--initial-cluster-state=existing/ " + etcdManifest,
 		"machine":      "cat /etc/machine-id",
 		"cluster":      kubectlAlone + "get namespace kube-system -o 'jsonpath={.metadata.uid}'",
 		"node":         kubectlAlone + "get nodes -o wide --no-headers",
