@@ -215,8 +215,6 @@ func tailOf(text string, lines int) string {
 // seen is what a look at a node that is Ready shows, by what was looked at.
 type seen map[string]string
 
-const etcdManifest = "/etc/kubernetes/manifests/etcd.yaml"
-
 // looks are the commands of a look.
 func looks() map[string]string {
 	return map[string]string{
