@@ -87,8 +87,8 @@ func (c *cluster) builtFrom(src Source, out string, m artifact.Manifest) error {
 	if err != nil {
 		return err
 	}
-	os := c.plan.OS
-	want := map[string]string{"kubernetes": c.plan.Kubernetes.Version, "os": os.Family, "channel": os.Channel, "arch": os.Arch}
+	system := c.plan.OS
+	want := map[string]string{"kubernetes": c.plan.Kubernetes.Version, "os": system.Family, "channel": system.Channel, "arch": system.Arch}
 	if digest, err := lockDigest(src); err != nil {
 		return err
 	} else if digest != "" {
