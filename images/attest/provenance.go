@@ -3,6 +3,7 @@ package attest
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -72,6 +73,19 @@ func Provenance(f Folder) ([]byte, error) {
 	return indented(s)
 }
 
+// ReadParameters tells what was asked for, of a document of [Provenance].
+func ReadParameters(provenance []byte) (Parameters, error) {
+	s, err := readStatement(provenance)
+	return s.Predicate.Build.External, err
+}
+
+func readStatement(provenance []byte) (s statement, err error) {
+	if err := json.Unmarshal(provenance, &s); err != nil || s.Type != statementType || s.PredicateType != provenanceType {
+		return s, errors.New("cannot be read as an in-toto statement with SLSA's provenance")
+	}
+	return s, nil
+}
+
 // Check compares both documents with the files that they should be about, and with each
 // other: every file is in both, none besides, with its hash. Each problem is one sentence.
 func Check(sbom, provenance []byte, files []File) (problems []string) {
@@ -100,9 +114,9 @@ func Check(sbom, provenance []byte, files []File) (problems []string) {
 	} else {
 		compare("the list of components", d.files())
 	}
-	var s statement
-	if err := json.Unmarshal(provenance, &s); err != nil || s.Type != statementType || s.PredicateType != provenanceType {
-		bad("the provenance cannot be read as an in-toto statement with SLSA's provenance")
+	s, err := readStatement(provenance)
+	if err != nil {
+		bad("the provenance %v", err)
 		return problems
 	}
 	got := map[string]string{}

@@ -135,6 +135,11 @@ func ReadManifest(dir, part string) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, fmt.Errorf("read manifest: %w", err)
 	}
+	return ParseManifest(data, name, part)
+}
+
+// ParseManifest is [ReadManifest] of a file that was read; its name is for errors.
+func ParseManifest(data []byte, name, part string) (Manifest, error) {
 	var m Manifest
 	if err := strictJSON(data, &m); err != nil {
 		return Manifest{}, fmt.Errorf("read manifest %s: %w", name, err)

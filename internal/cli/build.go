@@ -133,6 +133,7 @@ what you write under extra is not.`,
 // outFlag names the build whose programs single payloads name.
 func outFlag(cmd *cobra.Command, src *forge.Source) {
 	cmd.Flags().StringVarP(&src.Out, "out", "o", "out", "with delivery: fetch, output folder of the build whose programs the nodes fetch")
+	cmd.Flags().StringVar(&src.Lock, "lock", "", "and the lock of that build (default: imgforge.lock beside the cluster file)")
 }
 
 func renderConsole(cmd *cobra.Command, app *forge.App, o forge.RenderOptions) error {

@@ -39,7 +39,9 @@ type Source struct {
 	In    io.Reader
 	// Out is the folder of the build whose programs payloads name where nodes fetch
 	// them; "" means out.
-	Out  string
+	Out string
+	// Lock is the lock of that build; "" means the one beside the cluster file.
+	Lock string
 	text []byte // of In, once it was read, or of File as it is about to be
 }
 

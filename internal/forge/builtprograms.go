@@ -4,12 +4,13 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/imgforge/imgforge/images/attest"
 	"github.com/imgforge/imgforge/internal/artifact"
@@ -24,15 +25,12 @@ func (c *cluster) findPrograms(src Source, st *pki.Store) error {
 		return nil
 	}
 	out := cmp.Or(src.Out, "out")
-	m, err := artifact.ReadManifest(out, artifact.Public)
+	m, err := signedByStore(st, c.dir, out)
 	if errors.Is(err, fs.ErrNotExist) {
 		return invalidAt(c, "delivery", fmt.Sprintf("payloads name the programs that nodes fetch by their hashes, and there is no build at %s", out),
 			"run `imgforge build`, or name its folder with --out")
 	}
 	if err != nil {
-		return err
-	}
-	if err := c.signedByStore(st, out); err != nil {
 		return err
 	}
 	if m.Cluster != c.plan.Cluster {
@@ -60,25 +58,37 @@ func (c *cluster) findPrograms(src Source, st *pki.Store) error {
 	return nil
 }
 
-// signedByStore refuses a build of somebody else: what it names runs on every node.
-func (c *cluster) signedByStore(st *pki.Store, out string) error {
+// signedByStore reads the manifest of a build, and refuses that of somebody else: what it
+// names runs on every node.
+func signedByStore(st *pki.Store, store, out string) (artifact.Manifest, error) {
+	name := filepath.Join(out, artifact.Public, artifact.ManifestName)
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return artifact.Manifest{}, fmt.Errorf("read manifest: %w", err)
+	}
+	m, err := artifact.ParseManifest(data, name, artifact.Public)
+	if err != nil {
+		return m, err
+	}
 	key, err := st.Public(signingKey)
 	if err != nil {
-		return err
-	}
-	name := filepath.Join(out, artifact.Public, artifact.ManifestName)
-	manifest, err := os.ReadFile(name)
-	if err != nil {
-		return err
+		return m, err
 	}
 	signature, err := os.ReadFile(filepath.Join(out, artifact.Public, artifact.SignatureName))
 	if err == nil {
-		err = attest.Verify(key, manifest, signature)
+		err = attest.Verify(key, data, signature)
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w: the store at %s has not signed this build; run `imgforge build` again", name, err, c.dir)
+	if err != nil { // not %w: that a signature is missing does not mean that the build is
+		return m, fmt.Errorf("%s: %v: the store at %s has not signed this build; run `imgforge build` again", name, err, store)
 	}
-	return nil
+	return m, nil
+}
+
+// programsFrom are the parameters of a build that its programs follow from, as
+// provenance has them.
+func (c *cluster) programsFrom(lock string) attest.Parameters {
+	system := c.plan.OS
+	return attest.Parameters{"kubernetes": c.plan.Kubernetes.Version, "os": system.Family, "channel": system.Channel, "arch": system.Arch, "lock": lock}
 }
 
 // builtFrom refuses a build of another version, system or lock than today's.
@@ -87,59 +97,53 @@ func (c *cluster) builtFrom(src Source, out string, m artifact.Manifest) error {
 	if err != nil {
 		return err
 	}
-	system := c.plan.OS
-	want := map[string]string{"kubernetes": c.plan.Kubernetes.Version, "os": system.Family, "channel": system.Channel, "arch": system.Arch}
-	if digest, err := lockDigest(src); err != nil {
+	digest, err := lockDigest(src)
+	if err != nil {
 		return err
-	} else if digest != "" {
-		want["lock"] = digest
 	}
-	for _, name := range []string{"kubernetes", "os", "channel", "arch", "lock"} {
-		if got, _ := was[name].(string); want[name] != "" && got != want[name] {
+	want := c.programsFrom(digest)
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if want[name] == "" {
+			continue // the channel of an OS without any, and the lock where none is beside the file
+		}
+		if got, _ := was[name].(string); got != want[name] {
 			return fmt.Errorf("the programs in %s are not today's: %s was %s, and is %s: run `imgforge build` again, and upload what it says", out, name, cmp.Or(got, "nothing"), want[name])
 		}
 	}
 	return nil
 }
 
-// parametersOf are what a build says that it was made from.
-func parametersOf(out string, m artifact.Manifest) (map[string]any, error) {
+// parametersOf are what a build says that it was made from, in the document that its
+// manifest names.
+func parametersOf(out string, m artifact.Manifest) (attest.Parameters, error) {
 	name := filepath.Join(out, artifact.Public, provenanceName)
-	data, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	i := slices.IndexFunc(m.Files, func(e artifact.Entry) bool { return e.Path == provenanceName })
+	if i < 0 {
 		return nil, fmt.Errorf("%s holds no programs that nodes could fetch: run `imgforge build` again, with delivery: fetch", out)
 	}
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(data)
-	for _, e := range m.Files {
-		if e.Path == provenanceName && e.SHA256 != hex.EncodeToString(sum[:]) {
-			return nil, fmt.Errorf("%s: it is not the one that was built: run `imgforge verify %s`", name, out)
-		}
+	if sum := sha256.Sum256(data); m.Files[i].SHA256 != hex.EncodeToString(sum[:]) {
+		return nil, fmt.Errorf("%s: it is not the one that was built: run `imgforge verify %s`", name, out)
 	}
-	var statement struct {
-		Predicate struct {
-			BuildDefinition struct {
-				ExternalParameters map[string]any `json:"externalParameters"`
-			} `json:"buildDefinition"`
-		} `json:"predicate"`
+	was, err := attest.ReadParameters(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", name, err)
 	}
-	if err := json.Unmarshal(data, &statement); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return statement.Predicate.BuildDefinition.ExternalParameters, nil
+	return was, nil
 }
 
-// lockDigest is that of the lock beside the cluster file, as provenance has it; "" where
-// there is none.
+// lockDigest is that of the lock that is named, or beside the cluster file, as provenance
+// has it; "" where none is beside it.
 func lockDigest(src Source) (string, error) {
-	path, err := LockOptions{Source: src}.path()
+	path, err := LockOptions{Source: src, Lock: src.Lock}.path()
 	if err != nil {
 		return "", nil // a file from standard input has none beside it
 	}
 	digest, err := fileDigest(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if src.Lock == "" && errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
 	return digest, err

@@ -68,11 +68,7 @@ type imaging struct {
 // and nodes boot from images; where they fetch their programs, those are there already.
 func (b *build) imagesOf(ctx context.Context) error {
 	if b.served != nil {
-		if err := b.served.proof(); err != nil {
-			return err
-		}
-		b.served.summarize()
-		return nil
+		return b.served.finish()
 	}
 	if b.o.None {
 		return nil
@@ -175,18 +171,17 @@ func (m *imaging) check() error {
 
 // make makes everything, one after the other: each part is large.
 func (m *imaging) make(ctx context.Context) error {
-	if err := m.prepare(ctx, m.lock.Lock); err != nil {
-		return err
-	}
-	if err := m.extension(); err != nil {
-		return err
-	}
-	if err := m.containers(ctx); err != nil {
+	if err := m.parts(ctx, m.lock.Lock); err != nil {
 		return err
 	}
 	if err := m.disks(ctx); err != nil {
 		return err
 	}
+	return m.finish()
+}
+
+// finish says what was made, for programs and for people.
+func (m *imaging) finish() error {
 	if err := m.proof(); err != nil {
 		return err
 	}
@@ -194,16 +189,21 @@ func (m *imaging) make(ctx context.Context) error {
 	return nil
 }
 
-// prepare brings what a lock names into the cache, and finds the helper.
-func (m *imaging) prepare(ctx context.Context, l *lock.Lock) (err error) {
+// parts brings what a lock names into the cache, and makes the extension and the bundle of it.
+func (m *imaging) parts(ctx context.Context, l *lock.Lock) (err error) {
 	if err := m.from.Fetch(ctx, l); err != nil {
 		return err
 	}
 	if m.scratch, err = m.tree.Scratch(); err != nil {
 		return err
 	}
-	m.helper, err = nodeHelper(m.o.Helper, m.plan.OS.Arch)
-	return err
+	if m.helper, err = nodeHelper(m.o.Helper, m.plan.OS.Arch); err != nil {
+		return err
+	}
+	if err := m.extension(); err != nil {
+		return err
+	}
+	return m.containers(ctx)
 }
 
 // summarize says what was made and where it lies.

@@ -72,13 +72,7 @@ func (b *build) fetchedPrograms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := m.prepare(ctx, inPrograms(m.lock.Lock)); err != nil {
-		return err
-	}
-	if err := m.extension(); err != nil {
-		return err
-	}
-	if err := m.containers(ctx); err != nil {
+	if err := m.parts(ctx, inPrograms(m.lock.Lock)); err != nil {
 		return err
 	}
 	b.cluster.programs, b.served = &programs{m.sysext.SHA256, m.bundle.SHA256}, m

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/hex"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -59,8 +60,8 @@ func (m *imaging) proof() error {
 	if f.Components, err = m.components(base, disks, inExtension, inBundle); err != nil {
 		return err
 	}
-	f.Parameters = attest.Parameters{"cluster": m.plan.Cluster, "kubernetes": m.plan.Kubernetes.Version, "os": m.plan.OS.Family, "channel": m.plan.OS.Channel, "arch": m.plan.OS.Arch,
-		"provider": m.plan.Platform.Provider, "lock": "sha256:" + m.digest, "images": disks, "sealed": !m.o.Unsealed}
+	f.Parameters = m.programsFrom("sha256:" + m.digest)
+	maps.Copy(f.Parameters, attest.Parameters{"cluster": m.plan.Cluster, "provider": m.plan.Platform.Provider, "images": disks, "sealed": !m.o.Unsealed})
 	for _, doc := range []struct {
 		name, kind, format string
 		make               func(attest.Folder) ([]byte, error)
