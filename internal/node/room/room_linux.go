@@ -24,6 +24,10 @@ func allocate(path string, size uint64) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	have, err := f.Stat()
+	if err != nil {
+		return err
+	}
 	for {
 		err = syscall.Fallocate(int(f.Fd()), 0, 0, int64(size))
 		if err != syscall.EINTR {
@@ -33,8 +37,8 @@ func allocate(path string, size uint64) (err error) {
 	switch err {
 	case nil:
 		return nil
-	case syscall.ENOSPC: // somebody was quicker: the next look decides anew
-		return f.Truncate(0)
+	case syscall.ENOSPC: // somebody was quicker: what was kept stays, and the next look decides anew
+		return f.Truncate(have.Size())
 	}
 	return errors.Join(os.NewSyscallError("fallocate", err), os.Remove(path))
 }

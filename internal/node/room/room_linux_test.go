@@ -67,6 +67,20 @@ func TestAFullDiskTakesWhatTheKubeletWrites(t *testing.T) {
 	turn(size)
 }
 
+// What cannot be had whole is not begun, and what was kept before stays.
+func TestSomebodyWasQuicker(t *testing.T) {
+	path := filepath.Join(smallDisk(t), Path)
+	if err := allocate(path, part); err != nil {
+		t.Fatal(err)
+	}
+	if err := allocate(path, 256<<20); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := length(path); got != part || err != nil {
+		t.Errorf("%d bytes are kept, want %d; %v", got, part, err)
+	}
+}
+
 // fill appends to a file until nothing more can be written.
 func fill(t *testing.T, path string) {
 	t.Helper()
@@ -96,13 +110,14 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var run sync.WaitGroup
 	run.Go(func() {
+		defer cancel() // so that who waits for it does not wait for ever
 		if err := Run(ctx, Options{Root: root, Stderr: &strings.Builder{}, Pace: time.Millisecond}); err != nil {
 			t.Error(err)
 		}
 	})
 	for n, err := length(path); n != size; n, err = length(path) {
-		if err != nil || t.Context().Err() != nil {
-			t.Fatal(err)
+		if err != nil || ctx.Err() != nil {
+			t.Fatalf("it ended with %d bytes kept: %v", n, err)
 		}
 		time.Sleep(time.Millisecond)
 	}
