@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/imgforge/imgforge/internal/artifact"
@@ -13,7 +14,7 @@ import (
 // mounted, merged and imported before the claim. A payload that is handed over as
 // user-data has none of it, since its image may bring the programs in any way.
 func Baked(doc *payload.Document) error {
-	return overlay(doc, "common/baked", map[string]any{"Mount": "run-imgforge-media.mount", "Claim": unitClaim, "Kubelet": unitKubelet})
+	return overlay(doc, "common/baked", bringing("the image of this node brought", "/run/imgforge/media", map[string]any{"Mount": "run-imgforge-media.mount"}))
 }
 
 // Fetched adds to a document what a node does that fetches its programs (delivery:
@@ -24,10 +25,18 @@ func Fetched(doc *payload.Document, p *plan.Plan, extension, bundle string) erro
 	if s := p.Settings; s.HTTPProxy != "" || s.HTTPSProxy != "" {
 		doc.Proxy = &payload.Proxy{HTTP: s.HTTPProxy, HTTPS: s.HTTPSProxy, No: s.NoProxy}
 	}
-	return overlay(doc, "common/programs", map[string]any{
+	return overlay(doc, "common/programs", bringing("this node fetched", artifact.ExtensionPlace, map[string]any{
 		"Extension": artifact.ExtensionPlace, "Bundle": artifact.BundlePlace, "CloudInit": p.OS.Format == payload.FormatCloudInit,
-		"Claim": unitClaim, "Containerd": unitContainerd, "Firewall": unitFirewall, "Kubelet": unitKubelet, "Waiting": []string{unitClaim, unitContainerd},
-	})
+	}))
+}
+
+// bringing adds what both templates say of where programs come from, and who waits for them.
+func bringing(origin, place string, data map[string]any) map[string]any {
+	maps.Copy(data, map[string]any{"Origin": origin, "Place": place, "Claim": unitClaim, "Containerd": unitContainerd, "Firewall": unitFirewall, "Kubelet": unitKubelet})
+	if data["Extension"] == nil {
+		data["Extension"] = ""
+	}
+	return data
 }
 
 // overlay adds what a template declares to a finished document: a drop-in to the one

@@ -106,3 +106,21 @@ func faultless(t *testing.T, analyze string, doc *payload.Document) {
 		}
 	}
 }
+
+// What the extension brings and what a payload says of it are one text: systemd takes
+// whichever is there when it looks.
+func TestUnitsOfTheExtension(t *testing.T) {
+	for path, name := range map[string]string{"imgforge-images.service": "common/images.service", "10-imgforge-images.conf": "common/images.conf"} {
+		want, err := os.ReadFile(filepath.Join("../images/sysext/units", path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := render(name, "/place")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Replace(text, "RequiresMountsFor=/place\n", "", 1); got != withoutComments(string(want)) {
+			t.Errorf("%s is\n%s\nand the extension's\n%s", name, got, want)
+		}
+	}
+}

@@ -3,7 +3,6 @@ package payload
 import (
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/coreos/ignition/v2/config/v3_5/types"
@@ -70,7 +69,6 @@ const fetchFunction = `get() { # url path mode owner program digest filter
 `
 
 func fetchScript(fetches []fetch, proxy types.Proxy) string {
-	fetches = slices.DeleteFunc(slices.Clone(fetches), fetch.isProgram)
 	if len(fetches) == 0 {
 		return ""
 	}

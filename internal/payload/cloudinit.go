@@ -72,11 +72,19 @@ func convert(config types.Config) (*cloudConfig, error) {
 		return nil, &Invalid{Problems: problems}
 	}
 	c := &cloudConfig{DisableRoot: true, WriteFiles: t.writes}
+	var programs, files []fetch
+	for _, f := range t.fetches {
+		if f.isProgram() {
+			programs = append(programs, f)
+		} else {
+			files = append(files, f)
+		}
+	}
 	for _, script := range [...]struct{ name, text string }{
 		{"disks", disksScript(config.Storage.Filesystems)},
 		{"tree", t.script()},
-		{"programs", programsScript(t.fetches, config.Ignition.Proxy)},
-		{"fetch", fetchScript(t.fetches, config.Ignition.Proxy)},
+		{"programs", programsScript(programs, config.Ignition.Proxy)},
+		{"fetch", fetchScript(files, config.Ignition.Proxy)},
 	} {
 		if script.text != "" {
 			c.BootCommands = append(c.BootCommands, oncePerInstance(script.name, script.text))

@@ -2,7 +2,6 @@ package payload
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/coreos/ignition/v2/config/v3_5/types"
@@ -13,7 +12,7 @@ import (
 
 // isProgram tells of the large files without which a node is nothing.
 func (f fetch) isProgram() bool {
-	return f.path == artifact.ExtensionPlace || f.path == artifact.BundlePlace
+	return !f.gzip && (f.path == artifact.ExtensionPlace || f.path == artifact.BundlePlace)
 }
 
 // bringFunction downloads what is not there yet. A server that is away is asked for ten
@@ -34,7 +33,6 @@ const bringFunction = `bring() { # url path mode owner program digest
 
 // programsScript brings the programs, or says with a boot code why it cannot.
 func programsScript(fetches []fetch, proxy types.Proxy) string {
-	fetches = slices.DeleteFunc(slices.Clone(fetches), func(f fetch) bool { return !f.isProgram() })
 	if len(fetches) == 0 {
 		return ""
 	}
