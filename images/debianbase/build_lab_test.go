@@ -72,6 +72,25 @@ func sumOf(t *testing.T, path string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// partition is where the one with a label lies in a base.
+func partition(t *testing.T, path, label string) (at, size int64) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	table, err := gpt.Read(f, Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := table.Labelled(label)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table.ByteRange(e)
+}
+
 // The same packages give the same bytes, wherever, whenever and in which order: in
 // another folder, with another umask and time zone.
 func TestSamePackagesSameBytes(t *testing.T) {
@@ -105,15 +124,6 @@ func TestSamePackagesSameBytes(t *testing.T) {
 // The real checkers find nothing to complain about in any part.
 func TestPartsAreClean(t *testing.T) {
 	path := base(t)
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	table, err := gpt.Read(f, Size)
-	if err != nil {
-		t.Fatal(err)
-	}
 	run := func(name string, args ...string) {
 		t.Helper()
 		if out, err := exec.Command(testtool.Path(t, name), args...).CombinedOutput(); err != nil {
@@ -122,11 +132,7 @@ func TestPartsAreClean(t *testing.T) {
 	}
 	run("sgdisk", "-v", path)
 	for label, check := range map[string][]string{"EFI-SYSTEM": {"fsck.fat", "-n"}, "USR": {"unsquashfs", "-s"}, "ROOT": {"e2fsck", "-fn"}} {
-		e, err := table.Labelled(label)
-		if err != nil {
-			t.Fatal(err)
-		}
-		at, size := table.ByteRange(e)
+		at, size := partition(t, path, label)
 		part := filepath.Join(t.TempDir(), label)
 		run("dd", "if="+path, "of="+part, "bs=1M", "conv=sparse", "status=none", "iflag=skip_bytes,count_bytes", "skip="+itoa(at), "count="+itoa(size))
 		run(check[0], check[1], part)

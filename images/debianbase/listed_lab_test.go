@@ -3,6 +3,7 @@
 package debianbase
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"os/exec"
@@ -11,29 +12,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/imgforge/imgforge/images/gpt"
+	"github.com/imgforge/imgforge/images/disk"
 	"github.com/imgforge/imgforge/images/inventory"
-	"github.com/imgforge/imgforge/images/sparse"
 	"github.com/imgforge/imgforge/internal/testtool"
 )
 
 // usrOf unpacks the read-only /usr of a base with the format's own tool.
 func usrOf(t *testing.T, path string) string {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	table, err := gpt.Read(f, Size)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := table.Labelled("USR")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at, _ := table.ByteRange(e)
+	at, _ := partition(t, path, "USR")
 	dir := filepath.Join(t.TempDir(), "usr")
 	if out, err := exec.Command(testtool.Path(t, "unsquashfs"), "-q", "-n", "-o", itoa(at), "-d", dir, path).CombinedOutput(); err != nil {
 		t.Fatalf("unsquashfs: %v\n%s", err, out)
@@ -41,22 +28,52 @@ func usrOf(t *testing.T, path string) string {
 	return dir
 }
 
+// queried are the packages of a folder of dpkg's and their versions, as its own tool has
+// them.
+func queried(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	out, err := exec.Command(testtool.Path(t, "dpkg-query"), "--admindir="+folder, "--show", "--showformat=${Package} ${Version}\n").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		name, version, _ := strings.Cut(strings.TrimSpace(line), " ")
+		versions[name] = version
+	}
+	return versions
+}
+
+// folderOf is a folder of dpkg's in which a list alone is what is installed.
+func folderOf(t *testing.T, list string) string {
+	t.Helper()
+	text, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	err = os.WriteFile(filepath.Join(folder, "status"), text, 0o644)
+	for _, name := range []string{"info", "updates"} {
+		err = errors.Join(err, os.Mkdir(filepath.Join(folder, name), 0o755))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
 // What is listed out of a base is what dpkg-query lists of it, by the file that scanners
 // find, and every package that it was made of is there or was taken out again.
 func TestPackagesAreListed(t *testing.T) {
 	path := base(t)
-	f, err := os.Open(path)
+	image, err := disk.Open(path, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	disk, err := sparse.NewFile(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, found, err := inventory.Disk(disk)
-	if err != nil || !found {
-		t.Fatalf("%v, %v", found, err)
+	defer image.Close()
+	all, err := inventory.Disk(image)
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d packages, %v", len(all), err)
 	}
 	listed := map[string]string{}
 	for _, c := range all {
@@ -67,25 +84,11 @@ func TestPackagesAreListed(t *testing.T) {
 	if to, err := os.Readlink(filepath.Join(usr, FirstRoot, "var/lib/dpkg")); err != nil || to != "../../usr/lib/dpkg" {
 		t.Errorf("/var/lib/dpkg leads to %q: %v", to, err)
 	}
-	want := map[string]string{}
-	query := exec.Command(testtool.Path(t, "dpkg-query"), "--admindir="+filepath.Join(usr, dpkgFolder), "--show", "--showformat=${Package} ${Version}\n")
-	out, err := query.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(out)) {
-		name, version, _ := strings.Cut(strings.TrimSpace(line), " ")
-		want[name] = version
-	}
+	want := queried(t, filepath.Join(usr, dpkgFolder))
 	inSystem := len(want)
-	var boots []string
-	for name, version := range listed {
-		if want[name] == "" {
-			boots = append(boots, name)
-			want[name] = version
-		}
-	}
-	slices.Sort(boots)
+	inBoot := queried(t, folderOf(t, filepath.Join(usr, dpkgFolder, "status.d/boot")))
+	boots := slices.Sorted(maps.Keys(inBoot))
+	maps.Copy(want, inBoot)
 	if !maps.Equal(listed, want) || !slices.Equal(boots, []string{"dracut-core", "grub-efi-amd64-bin", "grub-pc-bin", "ignition"}) {
 		t.Errorf("listed %d, dpkg-query has %d; of what boots %q", len(listed), inSystem, boots)
 	}

@@ -12,12 +12,23 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imgforge/imgforge/images/sparse"
+	"github.com/imgforge/imgforge/images/disk"
 	"github.com/imgforge/imgforge/internal/artifact"
 	"github.com/imgforge/imgforge/internal/testtool/basedisk"
 )
 
 const pemKey = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIIrYSSNQFaA2Hwf1duRSxKtLYX5CB04fSeQ6tF1aY/PuoAoGCCqGSM49\n-----END EC PRIVATE KEY-----\n"
+
+// opened is a disk, until the test ends.
+func opened(t *testing.T, path string) *disk.Image {
+	t.Helper()
+	image, err := disk.Open(path, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { image.Close() })
+	return image
+}
 
 // Everything that no image may hold is found with its place; what a distribution's
 // own image has is not.
@@ -47,16 +58,7 @@ func TestScan(t *testing.T) {
 			if err := basedisk.Root(path, files); err != nil {
 				t.Fatal(err)
 			}
-			f, err := os.Open(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			disk, err := sparse.NewFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r, err := Scan(t.Context(), disk, Options{Secrets: artifact.NewFinder([][]byte{[]byte("the key of the store")})})
+			r, err := Scan(t.Context(), opened(t, path), Options{Secrets: artifact.NewFinder([][]byte{[]byte("the key of the store")})})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,18 +93,9 @@ func TestFolderThatHoldsItself(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	disk, err := sparse.NewFile(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	r, err := Scan(ctx, disk, Options{})
+	r, err := Scan(ctx, opened(t, path), Options{})
 	if err != nil || len(r.Findings) != 1 || len(r.Unread) != 2 || !strings.Contains(r.Unread[0], "/loop-one: this folder is in another place too") {
 		t.Errorf("%v, found %q, unread %q", err, r.Findings, r.Unread)
 	}

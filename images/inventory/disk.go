@@ -13,18 +13,19 @@ import (
 )
 
 // Disk lists the packages that dpkg installed on a disk of an operating system, where
-// that lies in a partition with ext4 or squashfs. found is false when no partition has
+// that lies in a partition with ext4 or squashfs. There are none when no partition has
 // such a list, as those of systems that are not made of packages of Debian.
-func Disk(c sparse.Content) (all []attest.Component, found bool, err error) {
+func Disk(c sparse.Content) ([]attest.Component, error) {
 	table, err := gpt.Read(c, c.Size())
 	if err != nil {
-		return nil, false, fmt.Errorf("list the packages of a disk: %w", err)
+		return nil, fmt.Errorf("list the packages of a disk: %w", err)
 	}
+	var all []attest.Component
 	for _, e := range table.Entries() {
 		at, size := table.ByteRange(e)
 		part, err := sparse.Section(c, at, size)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		read := reader(part)
 		if read == nil {
@@ -32,13 +33,11 @@ func Disk(c sparse.Content) (all []attest.Component, found bool, err error) {
 		}
 		here, err := installed(read)
 		if err != nil {
-			return nil, false, fmt.Errorf("list the packages of partition %d %q: %w", e.Number, e.Label, err)
+			return nil, fmt.Errorf("list the packages of partition %d %q: %w", e.Number, e.Label, err)
 		}
-		if here != nil {
-			all, found = append(all, here...), true
-		}
+		all = append(all, here...)
 	}
-	return all, found, nil
+	return all, nil
 }
 
 // reading gives a file's contents by its path; nil when it is not there, or is a link.
@@ -90,14 +89,8 @@ func installed(read reading) (all []attest.Component, err error) {
 // readExt4 reads a file of ext4.
 func readExt4(r *ext4.Reader, name string) ([]byte, error) {
 	n, err := r.Lookup("/" + name)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !n.Mode.IsRegular() {
-		return nil, nil
-	}
-	if err != nil {
+	if ok, err := wanted(name, n.Mode, n.Size, err); !ok {
 		return nil, err
-	}
-	if n.Size > maxText {
-		return nil, tooLarge(name, n.Size)
 	}
 	return r.Read(n, maxText)
 }
@@ -105,18 +98,22 @@ func readExt4(r *ext4.Reader, name string) ([]byte, error) {
 // readSquashfs reads a file of squashfs.
 func readSquashfs(r *squashfs.Reader, name string) ([]byte, error) {
 	n, err := r.Lookup(name)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !n.Mode.IsRegular() {
-		return nil, nil
-	}
-	if err != nil {
+	if ok, err := wanted(name, n.Mode, n.Size, err); !ok {
 		return nil, err
-	}
-	if n.Size > maxText {
-		return nil, tooLarge(name, n.Size)
 	}
 	return r.Read(n, maxText)
 }
 
-func tooLarge(name string, size int64) error {
-	return fmt.Errorf("/%s has %d bytes, which no such file has", name, size)
+// wanted tells whether what was looked up is read: what is not there or no file is not,
+// which is no error.
+func wanted(name string, mode fs.FileMode, size int64, err error) (bool, error) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && !mode.IsRegular():
+		return false, nil
+	case err != nil:
+		return false, err
+	case size > maxText:
+		return false, fmt.Errorf("/%s has %d bytes, which no such file has", name, size)
+	}
+	return true, nil
 }

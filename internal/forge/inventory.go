@@ -136,7 +136,7 @@ func (m *imaging) basePackages() ([]attest.Component, error) {
 		return nil, err
 	}
 	defer image.Close()
-	found, _, err := inventory.Disk(image)
+	found, err := inventory.Disk(image)
 	for i := range found {
 		m.fromArchive(&found[i])
 	}
