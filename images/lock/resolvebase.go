@@ -81,7 +81,7 @@ func (r *Resolver) clearSigned(ctx context.Context, url, keys string) (text []by
 		return nil, "", err
 	}
 	if text, by, err = ring.ClearSigned(message); err != nil {
-		return nil, "", fmt.Errorf("%s: %w: nothing of it is believed; name a newer key of the project with --keys", url, err)
+		return nil, "", unbelieved(url, err)
 	}
 	return text, by, nil
 }

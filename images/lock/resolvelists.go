@@ -59,9 +59,14 @@ func (r *Resolver) detached(ctx context.Context, l catalog.List, data []byte, ke
 		return "", err
 	}
 	if by, err = ring.Detached(bytes.NewReader(data), signature); err != nil {
-		return "", fmt.Errorf("%s: %w: nothing of it is believed; name a newer key of the project with --keys", l.URL, err)
+		return "", unbelieved(l.URL, err)
 	}
 	return by, nil
+}
+
+// unbelieved is the error of a document whose signature does not hold.
+func unbelieved(url string, err error) error {
+	return fmt.Errorf("%s: %w: nothing of it is believed; name a newer key of the project with --keys", url, err)
 }
 
 // absent tells that every place says that it has no such file.
