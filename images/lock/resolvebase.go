@@ -3,7 +3,6 @@ package lock
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/imgforge/imgforge/images/cache"
@@ -143,8 +142,8 @@ func (r *Resolver) debianImage(ctx context.Context, b catalog.Base, version stri
 
 func (r *Resolver) image(ctx context.Context, b catalog.Base, img catalog.Image) (*Base, error) {
 	size, err := r.Cache.Size(ctx, img.URL)
-	if missing, ok := errors.AsType[*cache.NotFound](err); ok {
-		return nil, fmt.Errorf("%w: there is no version %s", missing, img.Version)
+	if absent(err) {
+		return nil, fmt.Errorf("%w: there is no version %s", err, img.Version)
 	}
 	if err != nil {
 		return nil, err
