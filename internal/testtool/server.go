@@ -10,9 +10,9 @@ import (
 )
 
 // Server starts a server program on a loopback address that nobody has, host:port, and
-// waits for so long until it answers HTTP there, with anything. It ends with the test,
-// which shows its last words when it failed.
-func Server(t testing.TB, patience time.Duration, command func(address string) *exec.Cmd) (address string) {
+// waits until it answers HTTP there, with anything. It ends with the test, which shows
+// its last words when it failed.
+func Server(t testing.TB, command func(address string) *exec.Cmd) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -33,7 +33,7 @@ func Server(t testing.TB, patience time.Duration, command func(address string) *
 			t.Log(said.String()[max(0, said.Len()-2000):])
 		}
 	})
-	const pause = 50 * time.Millisecond
+	const pause, patience = 50 * time.Millisecond, time.Minute // for machines that are busy
 	for range patience / pause {
 		if resp, err := http.Get("http://" + address); err == nil {
 			resp.Body.Close()

@@ -22,13 +22,13 @@ const (
 	total   = rootAt + root + 2048
 )
 
-// Status is what the disk of [Imgforge] says of its packages, and StatusBoot of those
+// status is what the disk of [Imgforge] says of its packages, and statusBoot of those
 // that are in what boots alone.
 const (
-	Status = "Package: systemd\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0-1\nDescription: stand-in\n of a package\n\n" +
+	status = "Package: systemd\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0-1\nDescription: stand-in\n of a package\n\n" +
 		"Package: tinc\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0.36-2+b2\n\n" +
 		"Package: tzdata\nStatus: install ok installed\nArchitecture: all\nVersion: 2025b-0+deb12u1\n"
-	StatusBoot = "Package: ignition\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0-1\n"
+	statusBoot = "Package: ignition\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0-1\n"
 )
 
 // Imgforge is a disk as `imgforge base` lays it out, as far as baking looks at it: a
@@ -82,7 +82,7 @@ func usr(path string) error {
 	defer f.Close()
 	entries := []squashfs.Entry{
 		squashfs.Bytes("lib/os-release", 0o644, []byte("ID=debian\nVERSION_ID=\"12\"\nIMAGE_ID=imgforge\n")),
-		squashfs.Bytes("lib/dpkg/status", 0o644, []byte(Status)), squashfs.Bytes("lib/dpkg/status.d/boot", 0o644, []byte(StatusBoot)),
+		squashfs.Bytes("lib/dpkg/status", 0o644, []byte(status)), squashfs.Bytes("lib/dpkg/status.d/boot", 0o644, []byte(statusBoot)),
 	}
 	size, err := squashfs.Write(io.NewOffsetWriter(f, first*512), entries, squashfs.Options{Time: 1700000000})
 	if err == nil && size > usrSize*512 {

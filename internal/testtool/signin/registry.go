@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -76,7 +75,7 @@ func (r *Registry) Secrets() []string {
 // serve runs the registry, and before it a proxy that counts the uses of tokens.
 func (r *Registry) serve(t testing.TB, auth string) {
 	t.Helper()
-	behind := &url.URL{Scheme: "http", Host: run(t, auth, 20*time.Second)}
+	behind := &url.URL{Scheme: "http", Host: run(t, auth)}
 	resp, err := http.Get(behind.String() + "/v2/")
 	if err != nil {
 		t.Fatal(err)
@@ -121,14 +120,14 @@ func (r *Registry) spent(authorization string) bool {
 // Open is the same registry without a sign-in, by its host and port.
 func Open(t testing.TB) string {
 	t.Helper()
-	return run(t, "", time.Minute) // for machines that are busy
+	return run(t, "")
 }
 
 // run starts Debian's registry with a folder of its own and returns its address.
-func run(t testing.TB, auth string, patience time.Duration) string {
+func run(t testing.TB, auth string) string {
 	t.Helper()
 	program, dir := testtool.Path(t, "docker-registry"), t.TempDir()
-	return testtool.Server(t, patience, func(address string) *exec.Cmd {
+	return testtool.Server(t, func(address string) *exec.Cmd {
 		config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage:\n  filesystem: {rootdirectory: %q}\nhttp: {addr: %q, secret: loopback}\n",
 			filepath.Join(dir, "files"), address) + auth
 		path := filepath.Join(dir, "config.yml")

@@ -99,11 +99,8 @@ func (s *Site) DebianDisk(release, arch, version string, data []byte) error {
 	for at, contents := range map[string][]byte{
 		catalog.DebianBuildURL(release, arch): []byte(build),
 		sums:                                  []byte(sum512([]byte("other")) + "  other.qcow2\n" + sum512(data) + "  " + file + "\n"),
-		path.Dir(strings.TrimPrefix(sums, "https:")) + "/" + file: nil,
+		strings.TrimSuffix(sums, path.Base(sums)) + file: data,
 	} {
-		if contents == nil {
-			at, contents = "https:"+strings.Replace(at, "/", "//", 1), data
-		}
 		if err := s.Put(at, contents); err != nil {
 			return err
 		}
